@@ -1,0 +1,100 @@
+"""Joint augmentation of image and mask, on albumentations.
+
+Pairs from a small generator are clean, soft and centred; photos are none of that. So geometry is
+varied strongly (scale, position, rotation, perspective), colours are varied, and blur, noise,
+lower resolution and JPEG teach the net not to rely on how generated images look at pixel level.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Strength = Literal["none", "light", "strong"]
+
+
+def augmentation(size: int, strength: Strength = "strong") -> A.Compose:
+    """Image and mask, both at any size, to ``size`` × ``size``.
+
+    Args:
+        size: side of the result.
+        strength: ``none`` only resizes, ``light`` crops and mirrors, ``strong`` does all.
+
+    Returns:
+        Callable as ``compose(image=uint8 (H, W, 3), mask=uint8 (H, W))``.
+    """
+    resize = [A.Resize(size, size, interpolation=cv2.INTER_CUBIC)]
+    if strength == "none":
+        return A.Compose(resize)
+    light = [
+        A.HorizontalFlip(p=0.5),
+        A.RandomResizedCrop(
+            (size, size), scale=(0.5, 1.0), ratio=(0.75, 1.33), interpolation=cv2.INTER_CUBIC, p=1.0
+        ),
+    ]
+    if strength == "light":
+        return A.Compose(light)
+    return A.Compose(_geometry(size) + _appearance())
+
+
+def _geometry(size: int) -> list[A.BasicTransform]:
+    """Where the object is, how large, and how it is turned."""
+    reflect = {"border_mode": cv2.BORDER_REFLECT_101}
+    return [
+        A.HorizontalFlip(p=0.5),
+        A.Resize(size, size, interpolation=cv2.INTER_CUBIC),
+        A.Affine(
+            scale={"x": (0.55, 1.5), "y": (0.55, 1.5)},
+            translate_percent={"x": (-0.2, 0.2), "y": (-0.2, 0.2)},
+            rotate=(-25, 25),
+            shear=(-8, 8),
+            interpolation=cv2.INTER_LINEAR,
+            border_mode=cv2.BORDER_REFLECT_101,
+            p=0.9,
+        ),
+        A.ElasticTransform(alpha=60, sigma=8, p=0.3, **reflect),
+        A.Perspective(scale=(0.02, 0.08), p=0.3, **reflect),
+    ]
+
+
+def _appearance() -> list[A.BasicTransform | A.OneOf]:
+    """Light and colour, then what cameras and files do to pixels."""
+    return [
+        A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.5, hue=0.15, p=0.9),
+        A.ToGray(p=0.1),
+        A.RandomGamma(gamma_limit=(60, 160), p=0.3),
+        A.OneOf(
+            [
+                A.GaussianBlur(sigma_limit=(0.5, 2.5), blur_limit=0),
+                A.Downscale(scale_range=(0.25, 0.75)),
+                A.Sharpen(alpha=(0.2, 0.6)),
+                A.UnsharpMask(),
+            ],
+            p=0.6,
+        ),
+        A.GaussNoise(std_range=(0.01, 0.12), p=0.5),
+        A.ImageCompression(quality_range=(25, 90), p=0.4),
+    ]
+
+
+def apply_seeded(
+    compose: A.Compose, image: NDArray[np.uint8], mask: NDArray[np.bool_], seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Augment one pair with randomness from ``seed`` alone.
+
+    Args:
+        compose: from :func:`augmentation`.
+        image: uint8 (H, W, 3).
+        mask: bool (H, W).
+        seed: any int.
+
+    Returns:
+        uint8 (S, S, 3) and bool (S, S).
+    """
+    compose.set_random_seed(seed % 2**32)
+    result = compose(image=image, mask=mask.astype(np.uint8) * 255)
+    return result["image"], result["mask"] > 127

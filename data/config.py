@@ -1,0 +1,90 @@
+"""One typed config per stage: the command line, TOML files, the Python API and metadata share it."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data.errors import UsageError
+
+DISTRIBUTION = "latent-saliency"
+
+
+def code_version() -> str:
+    """Version of the installed distribution, or ``"source"`` when it runs uninstalled."""
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "source"
+
+
+class StageConfig(BaseModel):
+    """Base of the stages' configs: frozen, strict about names, errors that list what is valid.
+
+    A field's ``description`` is its help on the command line. A field declared with
+    ``json_schema_extra={"runtime": True}`` (workers, device) does not decide the artifact's
+    content and stays out of :meth:`settings`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def build(cls, values: dict[str, Any], source: str = "") -> Self:
+        """Validate ``values``.
+
+        Args:
+            values: field name to value.
+            source: prefix of error messages, for instance the TOML file's name.
+
+        Raises:
+            UsageError: an unknown name or an impossible value, with what would be valid.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            prefix = f"{source}: " if source else ""
+            raise UsageError(
+                prefix + "; ".join(cls._explain(problem) for problem in error.errors())
+            ) from None
+
+    @classmethod
+    def _explain(cls, problem: Any) -> str:
+        name = ".".join(str(part) for part in problem["loc"]) or "options"
+        if problem["type"] == "extra_forbidden":
+            return f"{name}: unknown; valid: {', '.join(cls.model_fields)}"
+        return f"{name} {problem['input']!r}: {problem['msg']}"
+
+    @classmethod
+    def read_toml(cls, path: Path | str) -> dict[str, Any]:
+        """Values of a TOML file, checked against the fields' names.
+
+        Raises:
+            UsageError: missing file, not TOML, or an unknown key.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"--config {path}: no such file") from None
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"--config {path}: not TOML ({error})") from None
+        values = {name.replace("-", "_"): value for name, value in values.items()}
+        unknown = sorted(values.keys() - cls.model_fields.keys())
+        if unknown:
+            raise UsageError(
+                f"--config {path}: unknown {', '.join(unknown)}; "
+                f"valid: {', '.join(cls.model_fields)}"
+            )
+        return values
+
+    def settings(self) -> dict[str, Any]:
+        """The JSON-able settings that decide what the stage makes."""
+        runtime = {
+            name
+            for name, field in type(self).model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("runtime")
+        }
+        return self.model_dump(mode="json", exclude=runtime)

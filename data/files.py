@@ -1,0 +1,191 @@
+"""Safe file writing: nothing is ever half written, and a folder remembers what it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError, OutputConflictError
+
+RUN_FILE = "run.json"
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it is renamed to ``path`` in one step.
+
+    A process killed inside the block leaves ``path`` as it was before. The temporary name starts
+    with a dot and keeps the suffix, since several writers choose their format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's umask; ``mkstemp`` ignores it and makes private files."""
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write ``value`` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from None
+
+
+def sha256_of(path: Path | str) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_torch(path: Path | str, state: dict[str, Any]) -> None:
+    """``torch.save``, whole or not at all (tensors and plain containers only)."""
+    import torch
+
+    with replacing(path) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's own writer hides the system's error
+            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from None
+
+
+def load_torch(path: Path | str) -> dict[str, Any]:
+    """Load a checkpoint without unpickling code.
+
+    Raises:
+        InputError: the file is damaged or holds more than tensors and plain containers.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError) as error:
+        raise InputError(
+            f"{path}: not a checkpoint of this program ({_first_line(error)})"
+        ) from None
+    return state
+
+
+def save_tensors(path: Path | str, tensors: dict[str, Any], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from None
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a safetensors file ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    """An error's first line, or its type's name when it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def claim_folder(folder: Path | str, stage: str, settings: dict[str, Any]) -> Path:
+    """Make ``folder`` the output of one configuration of ``stage``, or check that it is already.
+
+    Args:
+        folder: output folder, created when missing.
+        stage: name of the command.
+        settings: JSON-able settings that decide the content. Those that do not (number of
+            workers, device) must be left out, so that a run may go on with others.
+
+    Raises:
+        OutputConflictError: the folder belongs to another stage or configuration, or holds files
+            that no run of this program put there.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputConflictError(f"--out {folder}: is a file; name a folder")
+    wanted = json.loads(json.dumps({"stage": stage, "settings": settings}))
+    record = folder / RUN_FILE
+    if record.exists():
+        found = read_json(record)
+        if found != wanted:
+            raise OutputConflictError(
+                f"--out {folder}: belongs to another configuration "
+                f"({_difference(found, wanted)}); choose another folder, or give the same options "
+                "to go on with it"
+            )
+        return folder
+    if folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise OutputConflictError(f"--out {folder}: not empty and not made by `saliency {stage}`")
+    write_json(record, wanted)
+    return folder
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The settings in which two run records differ, in words."""
+    if found.get("stage") != wanted["stage"]:
+        return f"stage {found.get('stage')!r}, not {wanted['stage']!r}"
+    old, new = found.get("settings", {}), wanted["settings"]
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return ", ".join(f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in names)
+
+
+def cached(path: Path, make: Callable[[Path], None]) -> Path:
+    """``path``, made by ``make(temporary_path)`` when it does not exist yet."""
+    if not path.exists():
+        with replacing(path) as temporary:
+            make(temporary)
+    return path

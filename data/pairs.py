@@ -1,0 +1,194 @@
+"""The pair store: a folder of Parquet shards that `datasets.load_dataset("parquet")` reads as is.
+
+Columns: ``image`` and ``mask`` (encoded PNG, as the Hugging Face `Image` feature stores them),
+``sample`` (index of the drawn sample), ``seed``, ``area`` and ``border`` (shares of the image and
+of its outermost pixels that the mask covers).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.errors import InputError
+from data.files import RUN_FILE, read_json, replacing, sha256_of
+
+_ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_FEATURES = {
+    "image": {"_type": "Image"},
+    "mask": {"_type": "Image"},
+    "sample": {"dtype": "int64", "_type": "Value"},
+    "seed": {"dtype": "int64", "_type": "Value"},
+    "area": {"dtype": "float32", "_type": "Value"},
+    "border": {"dtype": "float32", "_type": "Value"},
+}
+SCHEMA = pa.schema(
+    [
+        ("image", _ENCODED),
+        ("mask", _ENCODED),
+        ("sample", pa.int64()),
+        ("seed", pa.int64()),
+        ("area", pa.float32()),
+        ("border", pa.float32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One training pair.
+
+    Attributes:
+        image: uint8 (H, W, 3), the original generated image.
+        mask: bool (H, W), true on the object.
+        sample: index of the drawn sample.
+        seed: of the synthesis.
+        area: share of the image that the mask covers.
+        border: share of the outermost pixels that the mask covers.
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    sample: int
+    seed: int
+    area: float
+    border: float
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG file of grey (H, W) or RGB (H, W, 3) pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def decode_png(content: bytes) -> NDArray[np.uint8]:
+    """Pixels of :func:`encode_png`."""
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def write_shard(path: Path, pairs: list[Pair], note: dict[str, Any]) -> None:
+    """Write one shard, whole or not at all.
+
+    Args:
+        path: ``.parquet`` file.
+        pairs: its rows.
+        note: JSON-able, kept in the file's metadata (:func:`read_note`).
+    """
+    columns: dict[str, list[Any]] = {
+        "image": [{"bytes": encode_png(pair.image), "path": None} for pair in pairs],
+        "mask": [
+            {"bytes": encode_png(pair.mask.astype(np.uint8) * 255), "path": None} for pair in pairs
+        ],
+        "sample": [pair.sample for pair in pairs],
+        "seed": [pair.seed for pair in pairs],
+        "area": [pair.area for pair in pairs],
+        "border": [pair.border for pair in pairs],
+    }
+    metadata = {
+        "huggingface": json.dumps({"info": {"features": _FEATURES}}),
+        "saliency": json.dumps(note, sort_keys=True),
+    }
+    table = pa.Table.from_pydict(columns, SCHEMA).replace_schema_metadata(metadata)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="none")  # PNG does not shrink further
+
+
+def list_shards(folder: Path | str) -> list[Path]:
+    """The folder's shards in order.
+
+    Raises:
+        InputError: no such folder, or no shard in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of pairs")
+    shards = sorted(folder.glob("pairs-*.parquet"))
+    if not shards:
+        raise InputError(f"{folder}: no pairs in it (pairs-*.parquet); make some: saliency synth")
+    return shards
+
+
+def read_note(shard: Path) -> dict[str, Any]:
+    """The note that :func:`write_shard` left.
+
+    Raises:
+        InputError: damaged file, or not a shard of this program.
+    """
+    try:
+        metadata = pq.read_schema(shard).metadata or {}
+        note: dict[str, Any] = json.loads(metadata[b"saliency"])
+    except (pa.ArrowInvalid, KeyError, OSError) as error:
+        raise InputError(f"{shard}: not a shard of pairs ({error})") from None
+    return note
+
+
+class PairFolder:
+    """All pairs of a folder, encoded in memory, decoded on access.
+
+    Args:
+        folder: with ``pairs-*.parquet`` files.
+
+    Raises:
+        InputError: missing, empty or damaged.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        tables = []
+        for shard in list_shards(folder):
+            try:
+                tables.append(pq.read_table(shard, columns=SCHEMA.names))
+            except (pa.ArrowInvalid, OSError, KeyError) as error:
+                raise InputError(f"{shard}: damaged shard ({error})") from None
+        self._rows = pa.concat_tables(tables).combine_chunks()
+        if len(self._rows) == 0:
+            raise InputError(f"{folder}: its shards hold no pairs")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Pair:
+        row = self._rows.slice(index, 1).to_pylist()[0]
+        return Pair(
+            image=decode_png(row["image"]["bytes"]),
+            mask=decode_png(row["mask"]["bytes"]) > 127,
+            sample=row["sample"],
+            seed=row["seed"],
+            area=row["area"],
+            border=row["border"],
+        )
+
+
+def pairs_provenance(folder: Path | str) -> dict[str, Any]:
+    """The folder's fingerprint and the settings it was made with.
+
+    Returns:
+        ``sha256`` over its shards' contents in order, and ``run``, as `saliency synth` recorded it.
+    """
+    digest = hashlib.sha256()
+    for shard in list_shards(folder):
+        digest.update(sha256_of(shard).encode())
+    record = Path(folder) / RUN_FILE
+    return {
+        "sha256": digest.hexdigest(),
+        "run": read_json(record) if record.exists() else None,
+    }
+
+
+def total_rejections(notes: list[dict[str, Any]]) -> dict[str, int]:
+    """How many samples each filter rejected, over several shards' notes."""
+    total: Counter[str] = Counter()
+    for note in notes:
+        total.update(note["rejected"])
+    return dict(total)

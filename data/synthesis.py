@@ -1,0 +1,248 @@
+"""Synthesis: a generator and its background-removal shift in, image/mask pairs out.
+
+Samples are drawn in blocks of fixed size. Block b depends on (seed, b) alone and is computed in
+one piece by one thread, so any number of workers makes the same pairs, byte for byte; a shard is
+complete or absent, so a killed run goes on after the last complete one.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from data.config import StageConfig
+from data.errors import InputError, NotFoundInGeneratorError
+from data.masks import Filters, apply_rule, border_share, filter_mask
+from data.pairs import Pair, read_note, total_rejections, write_shard
+from data.progress import progress
+
+BLOCK = 64
+"""Samples that are generated in one piece."""
+SHARD_BLOCKS = 16
+"""Blocks a shard."""
+MIN_SURVIVORS = 1 / 50
+"""With fewer survivors the direction does not remove the background; going on would be a waste."""
+
+
+class PairGenerator(Protocol):
+    """What synthesis asks of a generator; latents are passed through unopened."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are computed."""
+
+    def sample(self, count: int, rng: torch.Generator) -> Any:
+        """Draw latents."""
+
+    def generate(self, latents: Any) -> Tensor:
+        """Images (N, 3, R, R) in [-1, 1]."""
+
+    def shift(self, latents: Any, delta: Tensor) -> Any:
+        """The same samples, moved."""
+
+
+class SynthConfig(StageConfig):
+    """Options of `saliency synth`."""
+
+    count: int = Field(4000, ge=1, description="number of pairs to make")
+    mask_rule: Literal["direction", "intensity", "difference", "lighting"] = Field(
+        "direction", description="how masks are made; direction: as the direction file says"
+    )
+    magnitude: float | None = Field(
+        None, gt=0, description="length of the shift; default: as the direction file says"
+    )
+    threshold: float | None = Field(
+        None, description="the mask rule's threshold; default: as the direction file says"
+    )
+    min_area: float = Field(0.05, ge=0, lt=1, description="smallest share of the image kept")
+    max_area: float = Field(0.5, gt=0, le=1, description="largest share of the image kept")
+    component_share: float = Field(
+        0.2, ge=0, le=1, description="components above this share of the largest are kept"
+    )
+    histogram_peaks: int | None = Field(
+        None,
+        ge=0,
+        description="peaks asked of the shifted image's histogram; default: 2 for lighting, else 0",
+    )
+    seed: int = Field(0, ge=0, description="random seed")
+    workers: int | None = Field(
+        None, ge=1, description="threads; default: all cores", json_schema_extra={"runtime": True}
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to compute", json_schema_extra={"runtime": True}
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a mask comes about: the shift, the rule, the filters.
+
+    Attributes:
+        shift: (latent_dim,).
+        mask_rule: see :mod:`data.masks`.
+        threshold: of the rule.
+        filters: which masks are kept.
+    """
+
+    shift: Tensor
+    mask_rule: str
+    threshold: float
+    filters: Filters
+
+
+@dataclass(frozen=True)
+class SynthReport:
+    """What a synthesis did.
+
+    Attributes:
+        pairs: number of pairs in the folder.
+        drawn: number of samples drawn for them.
+        rejected: number of samples that each filter rejected.
+    """
+
+    pairs: int
+    drawn: int
+    rejected: dict[str, int]
+
+    @property
+    def survival(self) -> float:
+        """Share of the drawn samples that passed the filters."""
+        return 1 - sum(self.rejected.values()) / max(self.drawn, 1)
+
+
+@torch.no_grad()
+def make_block(
+    generator: PairGenerator, recipe: Recipe, seed: int, block: int
+) -> tuple[list[Pair], dict[str, int]]:
+    """Block ``block``'s surviving pairs, and how many samples each filter rejected."""
+    # two 32-bit halves: no (seed, block) shares its random numbers with another one
+    rng = torch.Generator().manual_seed((seed << 32) + block & (2**63 - 1))
+    latents = generator.sample(BLOCK, rng)
+    original = generator.generate(latents)
+    shifted = generator.generate(generator.shift(latents, recipe.shift))
+
+    def images(multiple: float) -> Tensor:
+        if multiple == 0:
+            return original
+        if multiple == 1:
+            return shifted
+        return generator.generate(generator.shift(latents, multiple * recipe.shift))
+
+    masks = apply_rule(recipe.mask_rule, images, recipe.threshold).cpu().numpy()
+    pixels = ((original.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    pixels_rgb = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    pairs: list[Pair] = []
+    rejected: dict[str, int] = {}
+    for position, mask in enumerate(masks):
+        cleaned, reason = filter_mask(mask, shifted[position].cpu().numpy(), recipe.filters)
+        if reason:
+            rejected[reason] = rejected.get(reason, 0) + 1
+            continue
+        sample, area = block * BLOCK + position, float(cleaned.mean())
+        pairs.append(Pair(pixels_rgb[position], cleaned, sample, seed, area, border_share(cleaned)))
+    return pairs, rejected
+
+
+def synthesise(
+    generator: PairGenerator, recipe: Recipe, config: SynthConfig, out: Path
+) -> SynthReport:
+    """Write ``config.count`` pairs into ``out``; complete shards of a killed run are kept.
+
+    Raises:
+        NotFoundInGeneratorError: fewer than one in fifty samples survive the filters.
+        InputError: impossible areas.
+    """
+    if config.min_area >= config.max_area:
+        raise InputError(
+            f"--min-area {config.min_area}: must be below --max-area {config.max_area}"
+        )
+    on_cpu = generator.device.type == "cpu"
+    workers = (config.workers or torch.get_num_threads()) if on_cpu else 1
+    notes: list[dict[str, Any]] = []
+    made = 0
+    with (
+        progress(config.count, unit="pair", label="synth") as bar,
+        ThreadPoolExecutor(workers, initializer=_one_thread if on_cpu else None) as pool,
+    ):
+        while made < config.count:
+            path = out / f"pairs-{len(notes):05d}.parquet"
+            if path.exists():
+                note = read_note(path)
+            else:
+                note = _make_shard(generator, recipe, config, pool, path, len(notes), made)
+            notes.append(note)
+            made += note["kept"]
+            bar.update(note["kept"])
+            _check_survival(notes)
+    return _report(notes)
+
+
+def _one_thread() -> None:
+    """Each worker computes alone: results do not depend on how work is split over cores."""
+    torch.set_num_threads(1)
+
+
+def _make_shard(
+    generator: PairGenerator,
+    recipe: Recipe,
+    config: SynthConfig,
+    pool: ThreadPoolExecutor,
+    path: Path,
+    shard: int,
+    made: int,
+) -> dict[str, Any]:
+    """Write one shard, the last one cut so that the folder holds ``config.count`` pairs."""
+    first = shard * SHARD_BLOCKS
+    make = partial(make_block, generator, recipe, config.seed)
+    blocks = list(pool.map(make, range(first, first + SHARD_BLOCKS)))
+    survivors = [pair for pairs, _ in blocks for pair in pairs]
+    pairs = survivors[: config.count - made]
+    note = {
+        "drawn": SHARD_BLOCKS * BLOCK,
+        "survived": len(survivors),
+        "kept": len(pairs),
+        "rejected": total_rejections([{"rejected": rejected} for _, rejected in blocks]),
+    }
+    _check_survival([note])
+    write_shard(path, pairs, note)
+    return note
+
+
+def _check_survival(notes: list[dict[str, Any]]) -> None:
+    drawn = sum(note["drawn"] for note in notes)
+    survived = sum(note["survived"] for note in notes)
+    if survived < MIN_SURVIVORS * drawn:
+        rejected = total_rejections(notes)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
+        raise NotFoundInGeneratorError(
+            f"{survived} of {drawn} samples survive the filters ({reasons}); at least one in fifty "
+            "must: try another --magnitude, --mask-rule or direction"
+        )
+
+
+def _report(notes: list[dict[str, Any]]) -> SynthReport:
+    return SynthReport(
+        pairs=sum(note["kept"] for note in notes),
+        drawn=sum(note["drawn"] for note in notes),
+        rejected=total_rejections(notes),
+    )
+
+
+def preview_rows(pairs: list[Pair], columns: int = 8) -> list[Tensor]:
+    """Rows for a contact sheet: images, and below them the same with the background dimmed."""
+    rows = []
+    for start in range(0, len(pairs), columns):
+        chosen = pairs[start : start + columns]
+        images = torch.stack([torch.from_numpy(pair.image.copy()) for pair in chosen])
+        floats = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+        masks = torch.from_numpy(np.stack([pair.mask for pair in chosen]))[:, None]
+        rows += [floats, torch.where(masks, floats, -1 + (floats + 1) * 0.15)]
+    return rows

@@ -1,0 +1,1 @@
+"""Middle floor: generators, their interpretable directions, and the background-removal shift."""

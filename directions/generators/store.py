@@ -1,0 +1,45 @@
+"""Generators on disk: one safetensors file with the family and its config in the metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from data.errors import InputError
+from data.files import load_tensors, save_tensors
+
+
+def save_generator(
+    path: Path | str,
+    family: str,
+    network: nn.Module,
+    config: dict[str, Any],
+    provenance: dict[str, Any],
+) -> None:
+    """Write a network's weights, its family, its constructor's arguments and where it came from."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    metadata = {
+        "family": family,
+        "config": json.dumps(config),
+        "provenance": json.dumps(provenance),
+    }
+    save_tensors(path, tensors, metadata)
+
+
+def read_generator(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata (``family``, ``config``, ``provenance``) of a generator file.
+
+    Raises:
+        InputError: missing, damaged, or a safetensors file without a generator in it.
+    """
+    tensors, metadata = load_tensors(path)
+    if "family" not in metadata or "config" not in metadata:
+        raise InputError(f"{path}: no generator (its metadata name no family and config)")
+    return tensors, {
+        "family": metadata["family"],
+        "config": json.loads(metadata["config"]),
+        "provenance": json.loads(metadata.get("provenance", "{}")),
+    }

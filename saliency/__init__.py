@@ -1,0 +1,36 @@
+"""Latent Saliency: cuts the salient object out of a photo although nobody ever drew a mask for it.
+
+>>> import saliency
+>>> saliency.predict_mask("photo.jpg")          # doctest: +SKIP
+array([[0.01, 0.02, ...]], dtype=float32)
+
+The names are loaded when they are first used, so that ``import saliency`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saliency.photo import ImageError as ImageError
+    from saliency.segmenter import Segmenter as Segmenter
+    from saliency.segmenter import predict_mask as predict_mask
+
+_HOMES = {
+    "ImageError": "saliency.photo",
+    "Segmenter": "saliency.segmenter",
+    "predict_mask": "saliency.segmenter",
+}
+
+__all__ = ["ImageError", "Segmenter", "predict_mask"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'saliency' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""`python -m saliency`, the same as the `saliency` command."""
+
+import sys
+
+from saliency.cli import main
+
+sys.exit(main())

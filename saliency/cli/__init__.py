@@ -1,0 +1,85 @@
+"""The `saliency` command: one file a subcommand.
+
+A subcommand's module has ``SUMMARY``, ``add_arguments(parser)`` and ``run(arguments) -> exit
+status``; it is imported when its name is on the command line, so that `saliency --help` is fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from data.config import code_version
+from data.errors import SaliencyError, UsageError
+
+COMMANDS = {
+    "discover": "find a generator's background-removal direction",
+    "synth": "make image/mask pairs with it",
+    "train": "train a segmenter on pairs",
+    "eval": "score a segmenter on a benchmark",
+    "predict": "segment photos",
+    "run": "all of it in one go",
+    "generator": "train a generator on your photos",
+}
+DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    0 done, 1 failed, 2 wrong usage, 3 done in part (inputs were skipped, each named).
+    """
+    arguments_given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(arguments_given).parse_args(arguments_given)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except UsageError as error:
+        return _complain(error, USAGE)
+    except SaliencyError as error:
+        return _complain(error, FAILED)
+    except BrokenPipeError:  # the reader of our output has gone, as in `saliency ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        return _complain(error, FAILED)
+    except KeyboardInterrupt:
+        print("saliency: interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except ValueError as error:
+        if not _is_ours(error):
+            raise
+        return _complain(error, FAILED)
+
+
+def _is_ours(error: ValueError) -> bool:
+    """Whether it is one of inference's errors, which cannot derive from the lower floors'."""
+    return type(error).__module__.startswith("saliency.")
+
+
+def _complain(error: Exception, status: int) -> int:
+    message = " ".join(str(error).split())
+    print(f"saliency: error: {message}", file=sys.stderr)
+    return status
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="saliency",
+        description="Cuts the salient object out of a photo although nobody ever drew a mask.",
+    )
+    parser.add_argument("--version", action="version", version=f"saliency {code_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == wanted:
+            module = importlib.import_module(f"saliency.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser

