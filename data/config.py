@@ -1,4 +1,4 @@
-"""One typed config per stage: the command line, TOML files, the Python API and metadata share it."""
+"""One typed config per stage, shared by command line, TOML files, Python API and metadata."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from torch import Tensor
 MaskRule = Literal["intensity", "difference", "lighting"]
 
 Images = Callable[[float], Tensor]
-"""From a multiple of the shift (0: the original, 1: shifted, -1: shifted the other way) to images."""
+"""From a multiple of the shift (0: original, 1: shifted, -1: the other way) to images."""
 
 DEFAULT_THRESHOLDS: dict[str, float] = {"intensity": 0.95, "difference": 0.6, "lighting": 0.0}
 GREY_WEIGHTS = (0.299, 0.587, 0.114)

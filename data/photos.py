@@ -23,9 +23,9 @@ def list_photos(sources: Iterable[Path | str]) -> list[Path]:
     Raises:
         InputError: a source does not exist, or no photo was found.
     """
-    sources = [Path(source) for source in sources]
     found: list[Path] = []
-    for source in sources:
+    places = [Path(source) for source in sources]
+    for source in places:
         if source.is_dir():
             found += sorted(
                 path
@@ -37,7 +37,7 @@ def list_photos(sources: Iterable[Path | str]) -> list[Path]:
         else:
             raise InputError(f"{source}: no such file or folder")
     if not found:
-        names = ", ".join(str(source) for source in sources)
+        names = ", ".join(str(source) for source in places)
         raise InputError(f"{names}: no photos in it ({', '.join(sorted(PHOTO_SUFFIXES))})")
     return found
 

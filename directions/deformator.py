@@ -34,7 +34,7 @@ class Deformator(nn.Module):
             raise InputError(f"deformator {kind!r}: valid: {', '.join(get_args(DeformatorKind))}")
         if kind == "orthonormal" and count > latent_dim:
             raise InputError(
-                f"directions {count}: at most {latent_dim} (the latent dimension) can be orthonormal"
+                f"directions {count}: at most {latent_dim} (latent dimension) can be orthonormal"
             )
         self.kind = kind
         self.count = count
@@ -47,10 +47,13 @@ class Deformator(nn.Module):
     def matrix(self) -> Tensor:
         """The directions as columns, (latent_dim, K)."""
         if self.kind == "orthonormal":
-            return torch.matrix_exp(self.parameter - self.parameter.T)[:, : self.count]
+            rotation: Tensor = torch.matrix_exp(self.parameter - self.parameter.T)
+            return rotation[:, : self.count]
         if self.kind == "projective":
-            return self.parameter / self.parameter.norm(dim=0, keepdim=True)
-        return self.parameter
+            unit: Tensor = self.parameter / self.parameter.norm(dim=0, keepdim=True)
+            return unit
+        matrix: Tensor = self.parameter
+        return matrix
 
     def forward(self, index: Tensor, magnitude: Tensor) -> Tensor:
         """Shifts A(ε·e_k).
@@ -62,4 +65,5 @@ class Deformator(nn.Module):
         Returns:
             float (N, latent_dim).
         """
-        return self.matrix().T[index] * magnitude[:, None]
+        shifts: Tensor = self.matrix().T[index] * magnitude[:, None]
+        return shifts

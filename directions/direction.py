@@ -103,4 +103,5 @@ def load_direction(source: str | Path) -> Direction:
 
 def unit(vector: Tensor) -> Tensor:
     """``vector`` at length one."""
-    return vector / torch.linalg.vector_norm(vector)
+    length: Tensor = torch.linalg.vector_norm(vector)
+    return vector / length

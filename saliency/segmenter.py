@@ -86,7 +86,7 @@ def network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
     def side(length: int) -> int:
         scaled = min(length * scale, MAX_ASPECT * size)
-        return max(STRIDE, round(scaled / STRIDE) * STRIDE)
+        return max(STRIDE, int(scaled / STRIDE + 0.5) * STRIDE)
 
     photo = Image.fromarray(pixels)
     # reducing_gap shrinks large photos in cheap integer steps first

@@ -213,7 +213,7 @@ class Trainer:
         self.adam.step()
         self.schedule.step()
         self.step_number += 1
-        return loss.item()
+        return float(loss.detach())
 
     def logits(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, S, S) to logits (N, S, S)."""

@@ -7,6 +7,8 @@ act on shape, colour and background at once.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,8 +63,7 @@ class CompactGenerator(nn.Module):
         widths = stage_widths(resolution, width)
         self.project = nn.Linear(latent_dim, widths[0] * BASE * BASE)
         self.blocks = nn.ModuleList(
-            ModulatedBlock(latent_dim, inputs, outputs)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            ModulatedBlock(latent_dim, inputs, outputs) for inputs, outputs in pairwise(widths)
         )
         self.to_rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
@@ -75,7 +76,7 @@ class CompactGenerator(nn.Module):
         }
 
     def forward(self, latents: Tensor) -> Tensor:
-        features = F.leaky_relu(self.project(latents), 0.2).unflatten(1, (-1, BASE, BASE))
+        features = F.leaky_relu(self.project(latents), 0.2).reshape(len(latents), -1, BASE, BASE)
         # channels-last is what the CPU's and the tensor cores' convolutions are fastest with
         features = features.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
@@ -94,7 +95,7 @@ class CompactDiscriminator(nn.Module):
         super().__init__()
         widths = stage_widths(resolution, width)[::-1]
         stages: list[nn.Module] = [spectral_norm(nn.Conv2d(3, widths[0], 3, padding=1))]
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             stages += [
                 nn.LeakyReLU(0.2),
                 spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)),

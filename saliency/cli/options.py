@@ -64,10 +64,10 @@ def _metavar(field: FieldInfo) -> str:
     choices = _choices(field.annotation)
     if choices:
         return "{" + ",".join(str(choice) for choice in choices) + "}"
-    kind = field.annotation
+    kind: Any = field.annotation
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
-    return {int: "N", float: "X", str: "NAME"}.get(kind, "VALUE")  # type: ignore[call-overload, no-any-return]
+    return {int: "N", float: "X", str: "NAME"}.get(kind, "VALUE")
 
 
 def _help(field: FieldInfo) -> str:

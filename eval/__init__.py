@@ -1,0 +1,1 @@
+"""Ground floor: metrics, named protocols, benchmark runs and baselines."""

@@ -1,0 +1,226 @@
+"""Benchmark runs: one pass over the photos, every protocol at once, one JSON with intervals."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.benchmarks import (
+    Pair,
+    benchmark_name,
+    fingerprint,
+    listing,
+    read_grey,
+    read_mask,
+    unreadable,
+)
+from data.config import code_version
+from data.errors import InputError
+from data.files import replacing, write_json
+from data.photos import PHOTO_SUFFIXES
+from data.progress import progress as progress_bar
+from eval.metrics import BOOTSTRAP_SAMPLES, SaliencyMetrics
+from eval.protocols import Protocol
+
+SaliencyMap = NDArray[np.float32]
+Result = dict[str, Any]
+
+CONFIDENCE = 0.95
+
+
+def score(
+    predict: Callable[[Path], SaliencyMap],
+    pairs: Sequence[Pair],
+    protocols: Sequence[Protocol],
+    progress: bool = True,
+    *,
+    benchmark: str | None = None,
+    output: Path | str | None = None,
+    seed: int = 0,
+    samples: int = BOOTSTRAP_SAMPLES,
+) -> dict[str, Result]:
+    """Score a segmenter on a benchmark. It is called once for each photo.
+
+    Args:
+        predict: takes a photo's path, returns its saliency map, float32 (H, W) in [0, 1].
+        pairs: of :func:`data.benchmarks.find_pairs`.
+        protocols: at least one; all are served by the same maps.
+        progress: show a bar on stderr.
+        benchmark: its name in the result; the folder's name when left out.
+        output: JSON file to write; the per-image tables go beside it as ``NAME.PROTOCOL.csv``.
+        seed: of the bootstrap intervals.
+        samples: bootstrap samples.
+
+    Returns:
+        Protocol name to result: ``protocol``, ``protocol_settings``, ``benchmark``,
+        ``fingerprint``, ``images``, ``metrics`` and ``intervals`` (metric name to value and to
+        [low, high]), ``bootstrap`` (how the intervals were made),
+        ``code_version``.
+
+    Raises:
+        InputError: no pairs or no protocol, unreadable photos or masks (all of them listed), or a
+            map that is none. No score is given of what is left.
+    """
+    if not pairs:
+        raise InputError("no pairs to score")
+    if not protocols:
+        raise InputError("no protocol to score by")
+    metrics = [SaliencyMetrics(protocol) for protocol in protocols]
+    bar = progress_bar(len(pairs), unit="img", label="score") if progress else None
+    with nullcontext() if bar is None else bar:
+        for position, pair in enumerate(pairs):
+            try:
+                truth = read_mask(pair.mask)
+                prediction = predict(pair.image)
+            except InputError as error:
+                raise _all_unreadable(error, pairs[position:]) from None
+            saliency_map = resize_map(prediction, truth.shape, pair.name)
+            for each in metrics:
+                each.update(saliency_map, truth, pair.name)
+            if bar is not None:
+                bar.update()
+    common = {
+        "benchmark": benchmark or benchmark_name(pairs),
+        "fingerprint": fingerprint(pairs),
+        "images": len(pairs),
+    }
+    results = {each.protocol.name: _result(each, common, seed, samples) for each in metrics}
+    if output is not None:
+        for each in metrics:
+            _write_table(table_path(output, each.protocol.name), each)
+        write_scores(output, results)  # last: where it lies, the tables are whole
+    return results
+
+
+def _all_unreadable(first: InputError, pairs: Sequence[Pair]) -> InputError:
+    """The error of a pair, with every later file that cannot be read either."""
+    problems = unreadable(pairs)
+    if str(first) not in problems:
+        problems.insert(0, str(first))
+    if len(problems) == 1:
+        return InputError(problems[0])
+    return InputError(f"{len(problems)} files cannot be scored: {'; '.join(problems)}")
+
+
+def _result(metrics: SaliencyMetrics, common: Result, seed: int, samples: int) -> Result:
+    return {
+        "protocol": metrics.protocol.name,
+        "protocol_settings": metrics.protocol.settings(),
+        **common,
+        "metrics": metrics.compute(),
+        "intervals": metrics.intervals(samples=samples, confidence=CONFIDENCE, seed=seed),
+        "bootstrap": {"confidence": CONFIDENCE, "samples": samples, "seed": seed},
+        "code_version": code_version(),
+    }
+
+
+def score_maps(
+    maps: Path | str,
+    pairs: Sequence[Pair],
+    protocols: Sequence[Protocol],
+    progress: bool = True,
+    *,
+    benchmark: str | None = None,
+    output: Path | str | None = None,
+    seed: int = 0,
+    samples: int = BOOTSTRAP_SAMPLES,
+) -> dict[str, Result]:
+    """Score saliency maps that lie in a folder, one grey image with the stem of each photo.
+
+    Maps of photos that are not in the benchmark are left alone. Arguments, result and errors
+    are those of :func:`score`.
+
+    Args:
+        maps: folder of grey images, 8 or 16 bit.
+
+    Raises:
+        InputError: no such folder, photos without a map (listed), two maps of one photo, or a map
+            that is not a grey image.
+    """
+    of_photo = _find_maps(Path(maps), pairs)
+    return score(
+        lambda photo: read_grey(of_photo[photo]),
+        pairs,
+        protocols,
+        progress,
+        benchmark=benchmark,
+        output=output,
+        seed=seed,
+        samples=samples,
+    )
+
+
+def _find_maps(folder: Path, pairs: Sequence[Pair]) -> dict[Path, Path]:
+    """The map of each pair's photo."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of saliency maps")
+    by_stem: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+            by_stem.setdefault(path.stem, []).append(path)
+    missing = [pair.name for pair in pairs if pair.name not in by_stem]
+    if missing:
+        raise InputError(
+            f"{folder}: {len(missing)} of {len(pairs)} maps are missing: {listing(missing)}"
+        )
+    twice = [pair.name for pair in pairs if len(by_stem[pair.name]) > 1]
+    if twice:
+        raise InputError(f"{folder}: more than one map of: {listing(twice)}")
+    return {pair.image: by_stem[pair.name][0] for pair in pairs}
+
+
+def resize_map(prediction: Any, shape: tuple[int, ...], name: str = "") -> SaliencyMap:
+    """A saliency map at the ground truth's size.
+
+    Args:
+        prediction: (h, w) in [0, 1].
+        shape: (H, W) of the ground truth.
+        name: the photo's name, for errors.
+
+    Returns:
+        float32 (H, W) in [0, 1]: bilinear, pixel centres aligned, anti-aliased when it shrinks;
+        the map itself when it has that size already.
+
+    Raises:
+        InputError: not two-dimensional.
+    """
+    saliency_map = np.asarray(prediction, dtype=np.float32)
+    if saliency_map.shape == shape:
+        return saliency_map
+    if saliency_map.ndim != 2 or saliency_map.size == 0:
+        raise InputError(f"{name}: saliency map of shape {saliency_map.shape}; needed: {shape}")
+    low, high = saliency_map.min(), saliency_map.max()
+    resized = Image.fromarray(saliency_map).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    # An interpolated value lies between those it comes from; rounding may put it a bit outside.
+    return np.asarray(resized).clip(low, high)
+
+
+def document(results: dict[str, Result]) -> Result | list[Result]:
+    """What is written as JSON: the result of one protocol, or a list of several."""
+    listed = list(results.values())
+    return listed[0] if len(listed) == 1 else listed
+
+
+def write_scores(path: Path | str, results: dict[str, Result]) -> None:
+    """Write :func:`document` as JSON, whole or not at all."""
+    write_json(path, document(results))
+
+
+def table_path(output: Path | str, protocol: str) -> Path:
+    """Where the per-image table of a score's file lies."""
+    return Path(output).with_suffix(f".{protocol}.csv")
+
+
+def _write_table(path: Path, metrics: SaliencyMetrics) -> None:
+    rows = metrics.per_image()
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

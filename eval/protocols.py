@@ -1,0 +1,189 @@
+"""Named protocols: the same metric names mean different things in different papers.
+
+A protocol is a declaration; :mod:`eval.metrics` carries it out. Adding one is one entry here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+
+Comparison = Literal[">", ">="]
+GREY_LEVELS = 255.0
+MAX_EPSILON = 1e-8 / GREY_LEVELS
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything on which benchmark papers differ.
+
+    Attributes:
+        name: what users call it.
+        thresholds: number of thresholds k / 255, from k = 0.
+        comparison: how a map is compared with a threshold. Both sides are float32, so that an
+            8-bit level v lies exactly on the threshold v / 255.
+        beta_squared: weight β² of precision in the F-measure.
+        averaging: ``f-then-max``, F of each image, mean over images, maximum over thresholds;
+            ``pr-then-max``, mean precision and mean recall, F of these, maximum over thresholds;
+            ``max-then-mean``, maximum over thresholds of each image, mean over images.
+        prediction: ``as-is``; ``min-max``, stretched to [0, 1] for each image (a constant map
+            stays); ``divide-by-max`` for each image (an all-zero map stays).
+        eight_bit: the map is rounded to 8 bits as a saved PNG would be, and after ``prediction``
+            truncated to 8 bits again before it is compared with the thresholds.
+        truth: which ground-truth values are foreground.
+        cut_comparison: how a map is compared with 0.5 for IoU, accuracy, precision and recall.
+        empty_precision: precision when nothing is predicted.
+        empty_recall: recall when the ground truth is empty.
+        empty_iou: IoU when both are empty.
+        resize: how a map of another size is brought to the ground truth's size.
+        source: where the definition comes from.
+    """
+
+    name: str
+    thresholds: int
+    comparison: Comparison
+    beta_squared: float
+    averaging: Literal["f-then-max", "pr-then-max", "max-then-mean"]
+    prediction: Literal["as-is", "min-max", "divide-by-max"]
+    eight_bit: bool
+    truth: Literal[">= 0.5", "> 128/255", "> 0"]
+    cut_comparison: Comparison
+    empty_precision: float
+    empty_recall: float
+    empty_iou: float
+    resize: Literal["bilinear"]
+    source: str
+
+    def settings(self) -> dict[str, Any]:
+        """The JSON-able settings, for the score's file."""
+        return asdict(self)
+
+    def prepare(self, prediction: NDArray[np.float32]) -> NDArray[np.floating]:
+        """A map as this protocol compares it with the ground truth.
+
+        Args:
+            prediction: float32 (H, W) in [0, 1].
+
+        Returns:
+            floating (H, W) in [0, 1].
+        """
+        values: NDArray[np.floating] = prediction
+        if self.eight_bit:
+            # float64 from here on, as the tools do that read 8-bit maps: truncation to 8 bits
+            # would turn float32's rounding errors into whole levels.
+            values = np.rint(prediction.astype(np.float64) * GREY_LEVELS) / GREY_LEVELS
+        low, high = values.min(), values.max()
+        if self.prediction == "min-max" and high > low:
+            values = (values - low) / (high - low)
+        elif self.prediction == "divide-by-max":
+            # The tools' epsilon is kept: it puts each 8-bit level just below its bin's edge.
+            values = values / (high + MAX_EPSILON)
+        return values
+
+    def quantise(self, prepared: NDArray[np.floating]) -> NDArray[np.float32]:
+        """What is compared with the thresholds: the prepared map, truncated if so declared."""
+        if not self.eight_bit:
+            return prepared.astype(np.float32, copy=False)
+        truncated: NDArray[np.float32] = np.floor(prepared * GREY_LEVELS).astype(np.float32)
+        return truncated / np.float32(GREY_LEVELS)
+
+    def binarise(self, truth: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """The ground truth's foreground.
+
+        Args:
+            truth: floating (H, W) in [0, 1], 8-bit value v as v / 255.
+        """
+        if self.truth == ">= 0.5":
+            return truth >= 0.5
+        if self.truth == "> 128/255":
+            return truth > np.float32(128.5 / GREY_LEVELS)  # halfway to 129, clear of rounding
+        return truth > 0
+
+    def cut(self, prepared: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """The predicted foreground at 0.5."""
+        return prepared >= 0.5 if self.cut_comparison == ">=" else prepared > 0.5
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "voynov": Protocol(
+        name="voynov",
+        thresholds=255,
+        comparison=">",
+        beta_squared=0.3,
+        averaging="f-then-max",
+        prediction="as-is",
+        eight_bit=False,
+        truth=">= 0.5",
+        cut_comparison=">=",
+        empty_precision=1.0,
+        empty_recall=1.0,
+        empty_iou=1.0,  # 0/0 in the source; 1 agrees with its precision and recall of 1
+        resize="bilinear",
+        source="Voynov, Morozov, Babenko, ICML 2021 (BigGANsAreWatching, metrics.py)",
+    ),
+    "pysod": Protocol(
+        name="pysod",
+        thresholds=256,
+        comparison=">=",
+        beta_squared=0.3,
+        averaging="f-then-max",
+        prediction="min-max",
+        eight_bit=True,
+        truth="> 128/255",
+        cut_comparison=">",
+        empty_precision=0.0,
+        empty_recall=0.0,
+        empty_iou=0.0,
+        resize="bilinear",
+        source="PySODMetrics 1.6.2, FmeasureV2 (IoU and accuracy: its sample-based binary mode)",
+    ),
+    "mean-pr": Protocol(
+        name="mean-pr",
+        thresholds=255,
+        comparison=">=",
+        beta_squared=0.3,
+        averaging="pr-then-max",
+        prediction="divide-by-max",
+        eight_bit=True,
+        truth="> 128/255",
+        cut_comparison=">",
+        empty_precision=0.0,
+        empty_recall=0.0,
+        empty_iou=0.0,
+        resize="bilinear",
+        source="Qin et al. 2019/2020 (Binary-Segmentation-Evaluation-Tool, measures.py)",
+    ),
+    "selfmask": Protocol(
+        name="selfmask",
+        thresholds=255,
+        comparison=">",
+        beta_squared=0.09,  # their code squares β² = 0.3 once more
+        averaging="max-then-mean",
+        prediction="as-is",
+        eight_bit=False,
+        truth="> 0",
+        cut_comparison=">",
+        empty_precision=0.0,
+        empty_recall=0.0,
+        empty_iou=0.0,
+        resize="bilinear",
+        source="Shin, Albanie, Xie, CVPRW 2022 (selfmask, metrics/f_measure.py, iou.py)",
+    ),
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        InputError: unknown, with the known names.
+    """
+    try:
+        return PROTOCOLS[name]
+    except KeyError:
+        raise InputError(f"protocol {name!r}: unknown; valid: {', '.join(PROTOCOLS)}") from None
