@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -181,11 +181,3 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     old, new = found.get("settings", {}), wanted["settings"]
     names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     return ", ".join(f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in names)
-
-
-def cached(path: Path, make: Callable[[Path], None]) -> Path:
-    """``path``, made by ``make(temporary_path)`` when it does not exist yet."""
-    if not path.exists():
-        with replacing(path) as temporary:
-            make(temporary)
-    return path

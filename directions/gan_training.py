@@ -22,7 +22,14 @@ from torch.nn import functional as F
 
 from data.config import StageConfig, code_version
 from data.errors import InputError
-from data.files import cached, claim_folder, load_torch, save_torch
+from data.files import (
+    claim_folder,
+    load_torch,
+    read_json,
+    replacing,
+    save_torch,
+    write_json,
+)
 from data.photos import centre_square, list_photos, read_photo
 from data.progress import progress
 from data.sheets import save_sheet
@@ -49,6 +56,9 @@ class GeneratorTrainConfig(StageConfig):
     generator_lr: float = Field(2e-4, gt=0, description="Adam's learning rate of the generator")
     discriminator_lr: float = Field(4e-4, gt=0, description="and of the discriminator")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+    held_out: float = Field(
+        0.05, ge=0, lt=0.9, description="share of photos kept away from training, to measure on"
+    )
     seed: int = Field(0, ge=0, description="random seed")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute", json_schema_extra={"runtime": True}
@@ -64,12 +74,14 @@ class TrainedGenerator:
         images_seen: training length.
         photos: number of photos used.
         skipped: unreadable files with the reason.
+        held_out: photos kept away from training, listed in ``held-out.json``.
     """
 
     path: Path
     images_seen: int
     photos: int
     skipped: list[str]
+    held_out: int
 
 
 def pack_photos(photos: list[Path], side: int) -> tuple[NDArray[np.uint8], list[str]]:
@@ -227,30 +239,38 @@ def train_generator(
     settings = {**config.settings(), "photos": [str(source) for source in sources]}
     settings.pop("images")
     claim_folder(out, "generator train", settings)
-    packed, skipped = _packed_photos(photos, config.resolution, out)
+    training, held_out = split_photos(photos, config.held_out, config.seed)
+    packed, skipped = _packed_photos(training, config.resolution, out)
+    write_json(out / "held-out.json", [str(path) for path in held_out])
     trainer = GanTrainer(config, packed, device)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load_state(load_torch(checkpoint))
     path = out / "generator.safetensors"
     _loop(trainer, config, checkpoint, path, out / "samples.png", len(packed))
-    return TrainedGenerator(path, trainer.images_seen, len(packed), skipped)
+    return TrainedGenerator(path, trainer.images_seen, len(packed), skipped, len(held_out))
+
+
+def split_photos(photos: list[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
+    """Photos to train on and photos kept away, both in the given order."""
+    chosen = np.random.default_rng(seed).permutation(len(photos))[: round(share * len(photos))]
+    away = set(chosen.tolist())
+    training = [path for index, path in enumerate(photos) if index not in away]
+    return training, [photos[index] for index in sorted(away)]
 
 
 def _packed_photos(photos: list[Path], side: int, out: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """The packed photos, kept in ``out`` since decoding them again costs minutes."""
-    skipped: list[str] = []
-
-    def make(temporary: Path) -> None:
-        squares, reasons = pack_photos(photos, side)
-        skipped.extend(reasons)
-        with open(temporary, "wb") as file:
+    store, record = out / "photos.npy", out / "skipped.json"
+    if not store.exists():
+        squares, skipped = pack_photos(photos, side)
+        if len(squares) < MIN_PHOTOS:
+            raise InputError(f"{len(squares)} readable photos; at least {MIN_PHOTOS} are needed")
+        write_json(record, skipped)
+        with replacing(store) as temporary, open(temporary, "wb") as file:
             np.save(file, squares)
-
-    packed: NDArray[np.uint8] = np.load(cached(out / "photos.npy", make), mmap_mode="c")
-    if len(packed) < MIN_PHOTOS:
-        raise InputError(f"{len(packed)} readable photos; at least {MIN_PHOTOS} are needed")
-    return packed, skipped
+    packed: NDArray[np.uint8] = np.load(store, mmap_mode="c")
+    return packed, list(read_json(record))
 
 
 def _loop(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from data.errors import UsageError
 from saliency.cli.options import add_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--benchmark",
         type=Path,
-        required=True,
         metavar="DIR",
         help="folder of photos and ground-truth masks, for instance images/ and masks/",
     )
@@ -26,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--maps", type=Path, metavar="DIR", help="score these saliency maps of any method instead"
     )
+    source.add_argument("--method", metavar="NAME", help="score a classical baseline instead")
     parser.add_argument(
         "--protocol",
         action="append",
@@ -36,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="JSON", help="write the result, and a table per image beside it"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--list-protocols", action="store_true", help="print every protocol's settings and stop"
+    )
     add_json(parser)
 
 
@@ -45,24 +55,51 @@ def run(arguments: argparse.Namespace) -> int:
     from eval.benchmark import document, score, score_maps
     from eval.protocols import get_protocol
 
+    if arguments.list_protocols:
+        print(list_protocols(arguments.json))
+        return 0
+    if arguments.benchmark is None:
+        raise UsageError("--benchmark: is needed, a folder of photos and ground-truth masks")
     protocols = [get_protocol(name) for name in arguments.protocol or ["voynov"]]
     pairs = find_pairs(arguments.benchmark)
     keywords = {"benchmark": arguments.benchmark.resolve().name, "output": arguments.out}
     if arguments.maps:
         results = score_maps(arguments.maps, pairs, protocols, **keywords)
     else:
-        predict = load_predictor(arguments.model, arguments.device)
+        predict = load_predictor(arguments)
         results = score(predict, pairs, protocols, **keywords)
     print(json.dumps(document(results)) if arguments.json else describe(results))
     return 0
 
 
-def load_predictor(model: str | None, device: str) -> Any:
+def load_predictor(arguments: argparse.Namespace) -> Callable[[Path], NDArray[np.float32]]:
     """The function from a photo's path to its saliency map."""
+    if arguments.method:
+        from data.photos import read_photo
+        from eval.baselines import get_baseline
+
+        baseline = get_baseline(arguments.method)
+        return lambda path: baseline(read_photo(path))
+
     from saliency.cli.devices import pick_device
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
-    return Segmenter.from_pretrained(model or DEFAULT_MODEL, str(pick_device(device))).predict
+    device = str(pick_device(arguments.device))
+    return Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device).predict
+
+
+def list_protocols(as_json: bool) -> str:
+    """Every protocol's settings, readable or as one JSON object."""
+    from eval.protocols import PROTOCOLS
+
+    settings = {name: asdict(protocol) for name, protocol in PROTOCOLS.items()}
+    if as_json:
+        return json.dumps(settings)
+    lines = []
+    for name, values in settings.items():
+        lines.append(name)
+        lines += [f"  {key:24} {value}" for key, value in values.items() if key != "name"]
+    return "\n".join(lines)
 
 
 def describe(results: dict[str, dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""`saliency generator train`: train a generator on a folder of unlabelled photos."""
+"""`saliency generator`: train a generator on unlabelled photos, measure it, sample from it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(train)
     add_config(train, GeneratorTrainConfig)
 
+    measure = actions.add_parser("measure", help="Fréchet distance between it and photos")
+    measure.add_argument("generator", metavar="G", help="name or .safetensors file")
+    measure.add_argument("photos", nargs="+", metavar="PHOTOS", help="held-out photos, or folders")
+    measure.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples")
+    measure.add_argument("--sheet", type=Path, metavar="PNG", help="picture of some samples")
+    measure.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_json(measure)
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
+    return _train(arguments) if arguments.action == "train" else _measure(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> int:
     from directions.gan_training import GeneratorTrainConfig, train_generator
     from saliency.cli.devices import pick_device
 
@@ -39,9 +51,48 @@ def run(arguments: argparse.Namespace) -> int:
             "generator": str(made.path),
             "images_seen": made.images_seen,
             "photos": made.photos,
+            "held_out": made.held_out,
             "skipped": made.skipped,
         },
         f"{made.path}: {made.images_seen} images seen of {made.photos} photos, "
         f"{len(made.skipped)} skipped; look at {arguments.out / 'samples.png'}",
     )
     return 3 if made.skipped else 0
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from data.photos import list_photos
+    from data.sheets import save_sheet
+    from directions.gan_training import pack_photos
+    from directions.generators import load_generator
+    from saliency.cli.devices import pick_device
+    from saliency.frechet import FEATURES, feature_network, features, frechet_distance
+
+    device = pick_device(arguments.device)
+    generator = load_generator(arguments.generator, device)
+    squares, skipped = pack_photos(list_photos(arguments.photos), generator.resolution)
+    photos = torch.from_numpy(squares).float() / 127.5 - 1
+    rng = torch.Generator().manual_seed(arguments.seed)
+    with torch.no_grad():
+        batches = [
+            generator.generate(generator.sample(min(64, len(photos) - start), rng)).cpu()
+            for start in range(0, len(photos), 64)
+        ]
+    samples = torch.cat(batches)
+    if arguments.sheet:
+        save_sheet(arguments.sheet, list(samples[:64].split(16)))
+    encoder = feature_network(device)
+    distance = frechet_distance(
+        features(encoder, samples, device), features(encoder, photos, device)
+    )
+    for reason in skipped:
+        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    report(
+        arguments,
+        {"frechet_distance": distance, "features": FEATURES, "images": len(photos)},
+        f"Fréchet distance {distance:.2f} between {len(photos)} photos and as many samples, "
+        f"{generator.resolution} px, features: {FEATURES}",
+    )
+    return 3 if skipped else 0
