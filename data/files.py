@@ -161,6 +161,8 @@ def claim_folder(folder: Path | str, stage: str, settings: dict[str, Any]) -> Pa
     record = folder / RUN_FILE
     if record.exists():
         found = read_json(record)
+        if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+            raise OutputConflictError(f"--out {folder}: its {RUN_FILE} is not of this program")
         if found != wanted:
             raise OutputConflictError(
                 f"--out {folder}: belongs to another configuration "

@@ -30,7 +30,9 @@ def list_photos(sources: Iterable[Path | str]) -> list[Path]:
             found += sorted(
                 path
                 for path in source.rglob("*")
-                if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
+                if path.suffix.lower() in PHOTO_SUFFIXES
+                and not path.is_dir()
+                and not any(part.startswith(".") for part in path.relative_to(source).parts)
             )
         elif source.exists():
             found.append(source)
@@ -53,13 +55,21 @@ def read_photo(path: Path | str) -> NDArray[np.uint8]:
     """
     with open_image(path) as image:
         upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):
+            return _from_16_bit(upright)
         if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
             layer = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        elif upright.mode.startswith("I"):
-            depth16 = np.asarray(upright, dtype=np.float32)
-            upright = Image.fromarray((depth16 / 257.0).round().clip(0, 255).astype(np.uint8))
         return np.asarray(upright.convert("RGB"))
+
+
+def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
+    """16-bit grey, which Pillow's own conversion would clip, as RGB."""
+    depth16 = np.asarray(image, dtype=np.float32)
+    grey = (depth16 / 257.0).round().clip(0, 255).astype(np.uint8)
+    if "transparency" in image.info:
+        grey[depth16 == image.info["transparency"]] = 255
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def open_image(path: Path | str) -> Image.Image:

@@ -23,6 +23,7 @@ from data.errors import InputError, NotFoundInGeneratorError
 from data.masks import Filters, apply_rule, border_share, filter_mask
 from data.pairs import Pair, read_note, total_rejections, write_shard
 from data.progress import progress
+from data.seeds import torch_stream
 
 BLOCK = 64
 """Samples that are generated in one piece."""
@@ -123,9 +124,7 @@ def make_block(
     generator: PairGenerator, recipe: Recipe, seed: int, block: int
 ) -> tuple[list[Pair], dict[str, int]]:
     """Block ``block``'s surviving pairs, and how many samples each filter rejected."""
-    # two 32-bit halves: no (seed, block) shares its random numbers with another one
-    rng = torch.Generator().manual_seed((seed << 32) + block & (2**63 - 1))
-    latents = generator.sample(BLOCK, rng)
+    latents = generator.sample(BLOCK, torch_stream("synth", seed, block))
     original = generator.generate(latents)
     shifted = generator.generate(generator.shift(latents, recipe.shift))
 

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule, filter_mask, grey
 from data.progress import progress
+from data.seeds import torch_stream
 from directions.direction import unit
 from directions.generators import Generator, Latents
 
@@ -119,6 +120,7 @@ class BackgroundScorer:
         samples: number of images with a background to remove.
         seed: of the samples.
         filters: what a kept mask must pass.
+        stream: name of the random stream, so that choice and judgement see different samples.
     """
 
     def __init__(
@@ -127,12 +129,12 @@ class BackgroundScorer:
         samples: int = 64,
         seed: int = 0,
         filters: Filters | None = None,
+        stream: str = "score",
     ) -> None:
         self.generator = generator
         self.filters = filters or Filters()
-        rng = torch.Generator().manual_seed(2**41 + seed)
         # more than asked for, since those with an even border from the start are left out
-        latents = generator.sample(4 * samples, rng)
+        latents = generator.sample(4 * samples, torch_stream(stream, seed))
         originals = self._generate(latents)
         evenness = border_evenness(originals)
         chosen = (evenness < ALREADY_EVEN).nonzero().squeeze(1)[:samples]
@@ -265,8 +267,7 @@ def refine(
     adam = torch.optim.Adam([vector], learning_rate)
     with progress(steps, unit="step", label="refine") as bar:
         for step in range(steps):
-            rng = torch.Generator().manual_seed(2**42 + seed * 1_000_003 + step)
-            latents = generator.sample(batch, rng)
+            latents = generator.sample(batch, torch_stream("refine", seed, step))
             with torch.no_grad():
                 original = generator.generate(latents)
             shifted = generator.generate(generator.shift(latents, magnitude * unit(vector)))

@@ -17,6 +17,7 @@ from data.config import code_version
 from data.errors import NotFoundInGeneratorError
 from data.files import claim_folder, read_json, save_tensors, write_json
 from data.masks import DEFAULT_THRESHOLDS, apply_rule
+from data.seeds import torch_stream
 from data.sheets import save_sheet
 from directions.background import (
     MAGNITUDES,
@@ -37,7 +38,6 @@ REFINED_STARTS = 3
 """So many of the best columns are refined: the best column need not lead to the best direction."""
 SHEET_DIRECTIONS = 8
 SHEET_COLUMNS = 8
-HELD_OUT_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _choose(
     candidates: list[Candidate],
 ) -> tuple[Tensor, Candidate]:
     """The best of the best column and the refined ones, judged on held-out samples."""
-    held_out = BackgroundScorer(generator, 2 * config.samples, config.seed + HELD_OUT_SEED)
+    held_out = BackgroundScorer(generator, 2 * config.samples, config.seed, stream="score held-out")
     best = candidates[0]
     options = [(best.index, best.sign * directions[best.index])]
     # refinement's loss is about a background that goes white
@@ -194,7 +194,7 @@ def _contact_sheet(
     path: Path,
 ) -> None:
     """Originals; the chosen direction at three magnitudes and its masks; then the best columns."""
-    latents = generator.sample(SHEET_COLUMNS * 2, torch.Generator().manual_seed(0))
+    latents = generator.sample(SHEET_COLUMNS * 2, torch_stream("contact sheet"))
     original = generator.generate(latents).cpu()
 
     def shifted(vector: Tensor, magnitude: float) -> Tensor:

@@ -32,6 +32,7 @@ from data.files import (
 )
 from data.photos import centre_square, list_photos, read_photo
 from data.progress import progress
+from data.seeds import numpy_stream, torch_stream
 from data.sheets import save_sheet
 from directions.gan_augment import augment
 from directions.generators.compact import CompactDiscriminator, CompactGenerator
@@ -169,7 +170,7 @@ class GanTrainer:
 
     def step(self) -> tuple[float, float]:
         """One discriminator and one generator update; returns their losses."""
-        rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step_number)
+        rng = torch_stream("gan", self.config.seed, self.step_number)
         discriminator_loss = self._update_discriminator(rng)
         generator_loss = self._update_generator(rng)
         self._update_average()
@@ -253,7 +254,9 @@ def train_generator(
 
 def split_photos(photos: list[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
     """Photos to train on and photos kept away, both in the given order."""
-    chosen = np.random.default_rng(seed).permutation(len(photos))[: round(share * len(photos))]
+    chosen = numpy_stream("held-out photos", seed).permutation(len(photos))[
+        : round(share * len(photos))
+    ]
     away = set(chosen.tolist())
     training = [path for index, path in enumerate(photos) if index not in away]
     return training, [photos[index] for index in sorted(away)]
@@ -296,7 +299,7 @@ def _loop(
             },
         )
 
-    fixed = torch.randn(64, config.latent_dim, generator=torch.Generator().manual_seed(1))
+    fixed = torch.randn(64, config.latent_dim, generator=torch_stream("sheet"))
     saved = drawn = time.monotonic()
     with progress(config.images, initial=trainer.images_seen, unit="img", label="GAN") as bar:
         while trainer.images_seen < config.images:

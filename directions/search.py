@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from data.config import StageConfig
 from data.files import load_torch, save_torch
 from data.progress import progress
+from data.seeds import torch_stream
 from directions.deformator import Deformator, DeformatorKind
 from directions.generators import Generator
 from directions.reconstructor import Reconstructor
@@ -112,7 +113,7 @@ class Discovery:
 
     def step(self) -> dict[str, float]:
         """One update of A and R; returns the losses and R's accuracy on the batch."""
-        rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step_number)
+        rng = torch_stream("discover", self.config.seed, self.step_number)
         logits, magnitudes, index, magnitude = self._predict(rng)
         cross_entropy = F.cross_entropy(logits, index)
         shift_error = (magnitudes - magnitude).abs().mean()
@@ -146,8 +147,7 @@ class Discovery:
         self.reconstructor.eval()
         right = []
         for batch in range(batches):
-            rng = torch.Generator().manual_seed(2**40 + batch)
-            logits, _, index, _ = self._predict(rng)
+            logits, _, index, _ = self._predict(torch_stream("rca", self.config.seed, batch))
             right.append((logits.argmax(dim=1) == index).float().mean().item())
         self.reconstructor.train()
         return sum(right) / len(right)

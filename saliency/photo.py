@@ -38,7 +38,10 @@ def to_rgb(image: Any) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         return _from_pil(image, "image")
     if hasattr(image, "detach"):  # a torch tensor, without importing torch for it
-        return _from_array(_channels_last(image.detach().cpu().numpy()))
+        values = image.detach().cpu()
+        if values.is_floating_point():
+            values = values.float()  # NumPy has no bfloat16
+        return _from_array(_channels_last(values.numpy()))
     if isinstance(image, np.ndarray):
         return _from_array(image)
     raise ImageError(
@@ -81,10 +84,13 @@ def _from_pil(image: Image.Image, name: str) -> NDArray[np.uint8]:
         upright = ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{name}: damaged image ({error})") from None
+    if upright.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it
+        depth16 = np.asarray(upright).clip(0, 65535).astype(np.uint16)
+        if "transparency" in upright.info:
+            depth16 = np.where(depth16 == upright.info["transparency"], 65535, depth16)
+        return _from_array(depth16.astype(np.uint16))
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         return _over_white(np.asarray(upright.convert("RGBA")))
-    if upright.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it
-        return _from_array(np.asarray(upright).clip(0, 65535).astype(np.uint16))
     if upright.mode == "F":
         return _from_array(np.asarray(upright))
     return np.asarray(upright.convert("RGB"))

@@ -16,6 +16,7 @@ from data.benchmarks import Pair, find_pairs
 from data.config import StageConfig
 from data.files import claim_folder, replacing, write_json
 from data.pairs import PairFolder, pairs_provenance
+from data.seeds import torch_stream
 from data.sheets import save_sheet
 from data.synthesis import SynthConfig, synthesise
 from directions.direction import Direction
@@ -160,7 +161,7 @@ def draw_picture(
     """Generated, shifted, masked; then photos and their predicted masks."""
     from data.masks import apply_rule
 
-    latents = generator.sample(8, torch.Generator().manual_seed(3))
+    latents = generator.sample(8, torch_stream("picture"))
 
     def images(multiple: float) -> torch.Tensor:
         delta = multiple * direction.shift.to(generator.device)

@@ -24,6 +24,7 @@ from data.errors import InputError
 from data.files import load_torch, save_torch
 from data.pairs import PairFolder
 from data.progress import progress
+from data.seeds import numpy_stream, stream_seed
 from saliency.encoders import load_imagenet_weights
 from saliency.segmenter import Segmenter, SegmenterConfig, build_network
 
@@ -113,10 +114,10 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         epoch, position = divmod(item, len(self.indices))
         if epoch != self._epoch:
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.indices))
+            order = numpy_stream("pair order", self.seed, epoch).permutation(len(self.indices))
             self._epoch, self._order = epoch, order
         pair = self.pairs[self.indices[self._order[position]]]
-        seed = int(np.random.SeedSequence((self.seed, item)).generate_state(1)[0])
+        seed = stream_seed("augment", self.seed, item)
         image, mask = apply_seeded(self.compose, pair.image, pair.mask, seed)
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(mask.copy())
 
@@ -127,7 +128,7 @@ def split_pairs(pairs: PairFolder, share: float, seed: int) -> tuple[list[int], 
     Raises:
         InputError: too few pairs to hold any out.
     """
-    order = np.random.default_rng((seed, 0x5A11)).permutation(len(pairs))
+    order = numpy_stream("held-out pairs", seed).permutation(len(pairs))
     held_out = min(max(round(share * len(pairs)), 1), MAX_VALIDATION)
     if len(pairs) - held_out < 2:
         raise InputError(f"{len(pairs)} pairs: too few to train on and to hold some out")

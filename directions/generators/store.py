@@ -38,8 +38,11 @@ def read_generator(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]
     tensors, metadata = load_tensors(path)
     if "family" not in metadata or "config" not in metadata:
         raise InputError(f"{path}: no generator (its metadata name no family and config)")
-    return tensors, {
-        "family": metadata["family"],
-        "config": json.loads(metadata["config"]),
-        "provenance": json.loads(metadata.get("provenance", "{}")),
-    }
+    try:
+        config = json.loads(metadata["config"])
+        provenance = json.loads(metadata.get("provenance", "{}"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: damaged generator file (metadata: {error})") from None
+    if not isinstance(config, dict) or not {"latent_dim", "resolution"} <= config.keys():
+        raise InputError(f"{path}: damaged generator file (config without latent_dim, resolution)")
+    return tensors, {"family": metadata["family"], "config": config, "provenance": provenance}

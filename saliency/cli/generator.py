@@ -64,6 +64,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     import torch
 
     from data.photos import list_photos
+    from data.seeds import torch_stream
     from data.sheets import save_sheet
     from directions.gan_training import pack_photos
     from directions.generators import load_generator
@@ -74,7 +75,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     generator = load_generator(arguments.generator, device)
     squares, skipped = pack_photos(list_photos(arguments.photos), generator.resolution)
     photos = torch.from_numpy(squares).float() / 127.5 - 1
-    rng = torch.Generator().manual_seed(arguments.seed)
+    rng = torch_stream("measure", arguments.seed)
     with torch.no_grad():
         batches = [
             generator.generate(generator.sample(min(64, len(photos) - start), rng)).cpu()

@@ -1,0 +1,132 @@
+"""What several test files share: tiny generators, pairs and segmenters."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from planted import make_generator, planted_direction
+
+from data.masks import Filters
+from data.pairs import Pair, write_shard
+from data.synthesis import Recipe
+from directions.direction import Direction
+from directions.generators import Generator, NetworkGenerator
+from directions.generators.compact import CompactGenerator
+from saliency.segmenter import Segmenter, SegmenterConfig, build_network
+
+TINY_ENCODER = "tu-mobilenetv3_small_050"
+TESTS = Path(__file__).parent
+
+
+def run_python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    """Run ``code`` in a fresh interpreter."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd or TESTS,
+        timeout=120,
+    )
+
+
+def digests(folder: Path, pattern: str = "*") -> dict[str, str]:
+    """SHA-256 of each visible file of a folder."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob(pattern))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def disc_pair(rng: np.random.Generator, sample: int, side: int = 32) -> Pair:
+    """A bright disc on a dark ground: a task that any network learns."""
+    y, x = np.mgrid[:side, :side]
+    centre, radius = rng.uniform(0.35, 0.65, 2) * side, rng.uniform(0.2, 0.33) * side
+    mask = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
+    noise = rng.integers(0, 30, (side, side, 3))
+    image = np.where(mask[..., None], 210, 20) + noise
+    return Pair(image.astype(np.uint8), mask, sample, 0, float(mask.mean()), 0.0)
+
+
+@pytest.fixture(scope="session")
+def planted() -> Generator:
+    return make_generator()
+
+
+@pytest.fixture(scope="session")
+def barren() -> Generator:
+    return make_generator(whitens=False)
+
+
+@pytest.fixture
+def compact() -> Generator:
+    torch.manual_seed(0)
+    return NetworkGenerator(
+        CompactGenerator(latent_dim=8, resolution=16, width=4),
+        name="tiny",
+        fingerprint="c3" * 32,
+        latent_dim=8,
+        resolution=16,
+    )
+
+
+@pytest.fixture(scope="session")
+def planted_recipe() -> Recipe:
+    return Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters())
+
+
+@pytest.fixture
+def save_planted_direction() -> Callable[..., Path]:
+    def save(path: Path, generator: Generator) -> Path:
+        Direction(
+            vector=planted_direction(),
+            magnitude=6.0,
+            mask_rule="intensity",
+            threshold=0.95,
+            score=0.9,
+            generator=generator.name,
+            fingerprint=generator.fingerprint,
+        ).save(path)
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def disc_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 60 easy pairs in two shards."""
+    folder = tmp_path_factory.mktemp("discs") / "pairs"
+    rng = np.random.default_rng(0)
+    for shard in range(2):
+        pairs = [disc_pair(rng, 30 * shard + number) for number in range(30)]
+        note = {"drawn": 30, "survived": 30, "kept": 30, "rejected": {}}
+        write_shard(folder / f"pairs-{shard:05d}.parquet", pairs, note)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A segmenter's folder, random weights."""
+    torch.manual_seed(0)
+    config = SegmenterConfig(TINY_ENCODER, (16, 16, 8, 8, 8), size=64)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    Segmenter(build_network(config), config, "cpu").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 small photos and one text file that only says so by its name."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(120):
+        pair = disc_pair(rng, number, 24)
+        Image.fromarray(pair.image).save(folder / f"{number:03d}.png")
+    (folder / "not-a-photo.jpg").write_text("I only look like a photo")
+    return folder
