@@ -56,7 +56,7 @@ class StageConfig(BaseModel):
         name = ".".join(str(part) for part in problem["loc"]) or "options"
         if problem["type"] == "extra_forbidden":
             return f"{name}: unknown; valid: {', '.join(cls.model_fields)}"
-        return f"{name} {problem['input']!r}: {problem['msg']}"
+        return f"--{name.replace('_', '-')} {problem['input']}: {problem['msg']}"
 
     @classmethod
     def read_toml(cls, path: Path | str) -> dict[str, Any]:

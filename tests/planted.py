@@ -38,11 +38,15 @@ class PlantedNetwork(nn.Module):
         y, x = line[:, None], line[None, :]
         radius = 0.5 + 0.12 * squashed[:, 1]
         distance = ((x - 0.2 * squashed[:, 2]) ** 2 + (y - 0.2 * squashed[:, 3]) ** 2 + 1e-6).sqrt()
-        inside = torch.sigmoid((radius - distance) * self.side)[:, None]
+        inside = torch.sigmoid((radius - distance) * 3 * self.side)[:, None]
         stripes = torch.sin(6 * x + 4 * y)[None, None]
-        tint = torch.tensor([1.0, -0.5, 0.5])[None, :, None, None]
-        background = 0.25 * stripes + 0.3 * squashed[:, 4:5] * tint - 0.2
-        thing = 0.3 * torch.sin(9 * y)[None, None] - 0.3 + 0.2 * squashed[:, 5:6] * tint.flip(1)
+        background = (0.25 * stripes - 0.2 + 0.2 * squashed[:, 1:2]).expand(-1, 3, -1, -1)
+        # every other coordinate changes the thing's texture, so that a shift along it costs score
+        waves = (9 * y, 9 * x, 7 * (x + y), 7 * (x - y))
+        thing = -0.2 + 0.15 * sum(
+            torch.sin(wave + 1.5 * t[:, 4 + n, None, None])[:, None]
+            for n, wave in enumerate(waves)
+        )
         if self.whitens:
             white = torch.sigmoid(2 * (t[:, 0] - 2))[:, None, None, None]
             background = background + white * (1 - background)

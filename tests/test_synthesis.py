@@ -160,13 +160,13 @@ def test_counts_add_up(undisturbed: Path, planted_recipe: Recipe) -> None:
 
 
 def test_each_filter_counts_its_own(tmp_path: Path, small_shards: None) -> None:
-    recipe = Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters(0.15, 0.25))
+    recipe = Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters(0.2, 0.28))
     report = make(tmp_path / "strict", recipe, count=20)
     assert set(report.rejected) == {"too small", "too large"}
     pairs = PairFolder(tmp_path / "strict")
     areas = [pairs[i].area for i in range(len(pairs))]
-    assert min(areas) > 0.15
-    assert max(areas) < 0.25
+    assert min(areas) > 0.2
+    assert max(areas) < 0.28
 
 
 def test_pairs_are_the_original_image_and_the_masks_of_the_rule(

@@ -43,7 +43,7 @@ def read_config(
         values |= config.read_toml(arguments.config)
     given = vars(arguments)
     values |= {name: given[name] for name in config.model_fields if name in given}
-    return config.build(values, "settings")
+    return config.build(values)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -23,9 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from data.files import claim_folder
     from data.pairs import PairFolder, pairs_provenance
+    from saliency.encoders import check_encoder
     from saliency.training import TrainConfig, train_segmenter
 
     config = read_config(arguments, TrainConfig)
+    check_encoder(config.encoder, config.encoder_weights)
     device = pick_device(config.device)
     pairs = PairFolder(arguments.pairs)
     provenance = pairs_provenance(arguments.pairs)
