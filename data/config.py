@@ -56,7 +56,8 @@ class StageConfig(BaseModel):
         name = ".".join(str(part) for part in problem["loc"]) or "options"
         if problem["type"] == "extra_forbidden":
             return f"{name}: unknown; valid: {', '.join(cls.model_fields)}"
-        return f"--{name.replace('_', '-')} {problem['input']}: {problem['msg']}"
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"--{name.replace('_', '-')} {problem['input']}: {message}"
 
     @classmethod
     def read_toml(cls, path: Path | str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,6 +40,7 @@ from directions.generators.store import save_generator
 
 M = TypeVar("M", bound=nn.Module)
 
+RESOLUTIONS = (16, 32, 64, 128, 256)
 MIN_PHOTOS = 100
 CHECKPOINT_SECONDS = 120.0
 SHEET_SECONDS = 240.0
@@ -48,7 +49,7 @@ SHEET_SECONDS = 240.0
 class GeneratorTrainConfig(StageConfig):
     """Options of `saliency generator train`."""
 
-    resolution: int = Field(64, description="side of the generated images: 32, 64 or 128")
+    resolution: int = Field(64, description="side of the generated images: 16, 32, 64, 128 or 256")
     latent_dim: int = Field(96, ge=8, le=1024, description="length of a latent")
     width: int = Field(24, ge=4, le=256, description="generator channels at full resolution")
     discriminator_width: int = Field(16, ge=4, le=256, description="discriminator channels")
@@ -64,6 +65,13 @@ class GeneratorTrainConfig(StageConfig):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute", json_schema_extra={"runtime": True}
     )
+
+    @field_validator("resolution")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value not in RESOLUTIONS:
+            raise ValueError(f"valid: {', '.join(str(side) for side in RESOLUTIONS)}")
+        return value
 
 
 @dataclass(frozen=True)

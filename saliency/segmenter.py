@@ -64,7 +64,8 @@ def build_network(config: SegmenterConfig) -> torch.nn.Module:
     except (KeyError, RuntimeError) as error:
         reason = str(error).strip("'\"").splitlines()[0]
         raise SegmenterError(
-            f"encoder {config.encoder!r}: unknown to segmentation-models-pytorch ({reason[:200]})"
+            f"encoder {config.encoder!r}: unknown to segmentation-models-pytorch; valid are for "
+            f"instance {SegmenterConfig.encoder}, resnet18, mobilenet_v2 ({reason[:200]})"
         ) from None
     return network
 
