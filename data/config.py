@@ -53,10 +53,12 @@ class StageConfig(BaseModel):
 
     @classmethod
     def _explain(cls, problem: Any) -> str:
-        name = ".".join(str(part) for part in problem["loc"]) or "options"
+        name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             return f"{name}: unknown; valid: {', '.join(cls.model_fields)}"
         message = problem["msg"].removeprefix("Value error, ")
+        if not name:  # a rule about several options says itself which
+            return f"--{message}"
         return f"--{name.replace('_', '-')} {problem['input']}: {message}"
 
     @classmethod

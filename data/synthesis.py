@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from data.config import StageConfig
-from data.errors import InputError, NotFoundInGeneratorError
+from data.errors import NotFoundInGeneratorError
 from data.masks import Filters, apply_rule, border_share, filter_mask
 from data.pairs import Pair, read_note, total_rejections, write_shard
 from data.progress import progress
@@ -80,6 +80,12 @@ class SynthConfig(StageConfig):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute", json_schema_extra={"runtime": True}
     )
+
+    @model_validator(mode="after")
+    def _areas_in_order(self) -> Self:
+        if self.min_area >= self.max_area:
+            raise ValueError(f"min-area {self.min_area}: must be below max-area {self.max_area}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -157,12 +163,7 @@ def synthesise(
 
     Raises:
         NotFoundInGeneratorError: fewer than one in fifty samples survive the filters.
-        InputError: impossible areas.
     """
-    if config.min_area >= config.max_area:
-        raise InputError(
-            f"--min-area {config.min_area}: must be below --max-area {config.max_area}"
-        )
     on_cpu = generator.device.type == "cpu"
     workers = (config.workers or torch.get_num_threads()) if on_cpu else 1
     notes: list[dict[str, Any]] = []

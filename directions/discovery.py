@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from data.config import code_version
-from data.errors import NotFoundInGeneratorError
+from data.errors import NotFoundInGeneratorError, UsageError
 from data.files import claim_folder, read_json, save_tensors, write_json
 from data.masks import DEFAULT_THRESHOLDS, apply_rule
 from data.seeds import torch_stream
@@ -74,8 +74,15 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
     Raises:
         NotFoundInGeneratorError: the best score is below ``config.min_score``. The scores and the
             contact sheet are written all the same.
+        UsageError: more orthonormal directions than dimensions.
         OutputConflictError: ``out`` belongs to another configuration.
     """
+    count = config.directions or 0
+    if config.deformator == "orthonormal" and count > generator.latent_dim:
+        raise UsageError(
+            f"--directions {count}: at most {generator.latent_dim}, the latent dimension of "
+            f"{generator.name!r}, can be orthonormal; or use --deformator projective"
+        )
     claim_folder(out, "discover", {**config.settings(), "generator_sha256": generator.fingerprint})
     discovery = train_directions(generator, config, out / "checkpoint.pt")
     columns = discovery.deformator.matrix().detach().T.cpu()

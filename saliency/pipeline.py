@@ -16,6 +16,7 @@ from data.benchmarks import Pair, find_pairs
 from data.config import StageConfig
 from data.files import claim_folder, replacing, write_json
 from data.pairs import PairFolder, pairs_provenance
+from data.photos import read_photo
 from data.seeds import torch_stream
 from data.sheets import save_sheet
 from data.synthesis import SynthConfig, synthesise
@@ -129,9 +130,12 @@ def run_pipeline(
         name = "held-out synthetic pairs (not a benchmark)"
     else:
         name = benchmark.resolve().name
-    result = score(segmenter.predict, photos_and_masks, [get_protocol("voynov")], benchmark=name)[
-        "voynov"
-    ]
+    result = score(
+        lambda path: segmenter.predict(read_photo(path)),
+        photos_and_masks,
+        [get_protocol("voynov")],
+        benchmark=name,
+    )["voynov"]
     write_json(out / "score.json", result)
     metrics = result["metrics"]
     stages["eval"] = (

@@ -49,6 +49,13 @@ class SegmenterConfig:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+def read_config(path: Path) -> SegmenterConfig:
+    """The config of a segmenter's folder."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["decoder_channels"] = tuple(values["decoder_channels"])
+    return SegmenterConfig(**values)
+
+
 def build_network(config: SegmenterConfig) -> torch.nn.Module:
     """The U-Net of a config with random weights; (N, 3, H, W) in [-1, 1] to logits (N, 1, H, W).
 
@@ -132,24 +139,17 @@ class Segmenter:
 
         path = WEIGHTS / folder if (WEIGHTS / folder / "config.json").exists() else Path(folder)
         try:
-            values = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            values["decoder_channels"] = tuple(values["decoder_channels"])
-            config = SegmenterConfig(**values)
+            config = read_config(path / "config.json")
             network = build_network(config)
             network.load_state_dict(load_file(path / "model.safetensors"))
+        except SegmenterError as error:
+            raise SegmenterError(f"{folder}: {error}") from None
         except FileNotFoundError:
             raise SegmenterError(
                 f"{folder}: no segmenter there (config.json and model.safetensors); valid are "
                 f"{DEFAULT_MODEL!r} and a folder made by `saliency train`"
             ) from None
-        except (
-            json.JSONDecodeError,
-            KeyError,
-            TypeError,
-            RuntimeError,
-            OSError,
-            SafetensorError,
-        ) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise SegmenterError(f"{folder}: not a segmenter ({reason})") from None
         return cls(network, config, device)
@@ -161,6 +161,7 @@ class Segmenter:
             folder: created when missing.
             half: store weights as float16, which halves the file.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         folder = Path(folder)
@@ -170,10 +171,16 @@ class Segmenter:
             for name, value in self.network.state_dict().items()
         }
         weights, config = folder / ".model.safetensors", folder / ".config.json"
-        save_file(tensors, weights)
-        config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", encoding="utf-8")
-        os.replace(weights, folder / "model.safetensors")
-        os.replace(config, folder / "config.json")
+        try:
+            save_file(tensors, weights)
+            config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", encoding="utf-8")
+            os.replace(weights, folder / "model.safetensors")
+            os.replace(config, folder / "config.json")
+        except SafetensorError as error:  # its own writer hides the system's error
+            raise OSError(f"{folder}: cannot be written ({error})") from None
+        finally:
+            weights.unlink(missing_ok=True)
+            config.unlink(missing_ok=True)
 
     def predict(self, image: Any) -> NDArray[np.float32]:
         """Saliency map of one image.

@@ -74,8 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def load_predictor(arguments: argparse.Namespace) -> Callable[[Path], NDArray[np.float32]]:
     """The function from a photo's path to its saliency map."""
+    from data.photos import read_photo
+
     if arguments.method:
-        from data.photos import read_photo
         from eval.baselines import get_baseline
 
         baseline = get_baseline(arguments.method)
@@ -85,7 +86,9 @@ def load_predictor(arguments: argparse.Namespace) -> Callable[[Path], NDArray[np
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
     device = str(pick_device(arguments.device))
-    return Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device).predict
+    segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
+    # the reader's errors are those that the benchmark run collects, to list them all
+    return lambda path: segmenter.predict(read_photo(path))
 
 
 def list_protocols(as_json: bool) -> str:

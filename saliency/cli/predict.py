@@ -61,7 +61,7 @@ def output_names(photos: list[Path], out: Path) -> dict[Path, Path]:
     """Where each photo's mask goes: its stem, numbered where two photos share it."""
     taken: set[str] = set()
     targets = {}
-    for photo in photos:
+    for photo in dict.fromkeys(photos):  # a photo named twice is segmented once
         name, number = photo.stem, 1
         while name in taken:
             number += 1
