@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule, filter_mask, grey
+from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import torch_stream
 from directions.direction import unit
@@ -268,9 +269,11 @@ def refine(
     with progress(steps, unit="step", label="refine") as bar:
         for step in range(steps):
             latents = generator.sample(batch, torch_stream("refine", seed, step))
-            with torch.no_grad():
-                original = generator.generate(latents)
-            shifted = generator.generate(generator.shift(latents, magnitude * unit(vector)))
+            moved = generator.shift(latents, magnitude * unit(vector))
+            with mixed_precision(generator.device):
+                with torch.no_grad():
+                    original = generator.generate(latents)
+                shifted = generator.generate(moved)
             loss = whitening_loss(original, shifted)
             adam.zero_grad()
             loss.backward()

@@ -31,6 +31,7 @@ from data.files import (
     write_json,
 )
 from data.photos import centre_square, list_photos, read_photo
+from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import numpy_stream, torch_stream
 from data.sheets import save_sheet
@@ -196,7 +197,7 @@ class GanTrainer:
         return torch.where(mirrored, batch.flip(3), batch)
 
     def _update_discriminator(self, rng: torch.Generator) -> float:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             with torch.no_grad():
                 fake = self.generator(self._latents(rng)).float()
             seen = augment(torch.cat([self._real(rng), fake]), rng)
@@ -209,7 +210,7 @@ class GanTrainer:
 
     def _update_generator(self, rng: torch.Generator) -> float:
         self.discriminator.requires_grad_(False)  # its gradients are not needed in this half
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             fake = self.generator(self._latents(rng)).float()
             loss = -self.discriminator(augment(fake, rng)).float().mean()
         self.generator_adam.zero_grad()

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from data.config import StageConfig
 from data.files import load_torch, save_torch
+from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import torch_stream
 from directions.deformator import Deformator, DeformatorKind
@@ -135,11 +136,13 @@ class Discovery:
         latents = self.generator.sample(self.config.batch, rng)
         index, magnitude = draw_shifts(self.config.batch, self.count, self.config, rng)
         index, magnitude = index.to(device), magnitude.to(device)
-        with torch.no_grad():  # A does not act on the unshifted image
-            original = self.generator.generate(latents)
         delta = self.deformator(index, magnitude)
-        shifted = self.generator.generate(self.generator.shift(latents, delta))
-        return (*self.reconstructor(original, shifted), index, magnitude)
+        with mixed_precision(device):
+            with torch.no_grad():  # A does not act on the unshifted image
+                original = self.generator.generate(latents)
+            shifted = self.generator.generate(self.generator.shift(latents, delta))
+            logits, magnitudes = self.reconstructor(original, shifted)
+        return logits, magnitudes, index, magnitude
 
     @torch.no_grad()
     def reconstructor_accuracy(self, batches: int = 20) -> float:

@@ -23,6 +23,7 @@ from data.config import StageConfig, code_version
 from data.errors import InputError
 from data.files import load_torch, save_torch
 from data.pairs import PairFolder
+from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import numpy_stream, stream_seed
 from saliency.encoders import load_imagenet_weights
@@ -220,7 +221,7 @@ class Trainer:
         """uint8 (N, 3, S, S) to logits (N, S, S)."""
         batch = images.to(self.device).float() / 127.5 - 1
         batch = batch.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        with mixed_precision(self.device):
             result: Tensor = self.network(batch)
         return result.float().squeeze(1)
 

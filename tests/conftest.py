@@ -1,6 +1,7 @@
 """What several test files share: tiny generators, pairs and segmenters."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,10 @@ from saliency.segmenter import Segmenter, SegmenterConfig, build_network
 
 TINY_ENCODER = "tu-mobilenetv3_small_050"
 TESTS = Path(__file__).parent
+
+# networks this small are fastest on one thread, above all on a busy machine
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def run_python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:

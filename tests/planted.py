@@ -44,8 +44,7 @@ class PlantedNetwork(nn.Module):
         # every other coordinate changes the thing's texture, so that a shift along it costs score
         waves = (9 * y, 9 * x, 7 * (x + y), 7 * (x - y))
         thing = -0.2 + 0.15 * sum(
-            torch.sin(wave + 1.5 * t[:, 4 + n, None, None])[:, None]
-            for n, wave in enumerate(waves)
+            torch.sin(wave + 1.5 * t[:, 4 + n, None, None])[:, None] for n, wave in enumerate(waves)
         )
         if self.whitens:
             white = torch.sigmoid(2 * (t[:, 0] - 2))[:, None, None, None]

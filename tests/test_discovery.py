@@ -1,5 +1,6 @@
 """Discovery on generators of which it is known what there is to find."""
 
+import copy
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -196,6 +197,8 @@ def test_no_gradient_reaches_the_unshifted_image(compact: Generator) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
     gradients: list[float] = []
     spy = Spy(compact.network, name="spy", fingerprint="d4", latent_dim=8, resolution=16)
+    # a user's own generator may come with its gradients switched on
+    spy.network = copy.deepcopy(spy.network).requires_grad_(True)
     Discovery(spy, DiscoverConfig(batch=4, directions=4)).step()
     assert len(seen) == 2
     (plain, original), (moved, shifted) = seen

@@ -48,15 +48,25 @@ def test_workers_do_not_matter(undisturbed: Path, tmp_path: Path, planted_recipe
     assert digests(tmp_path / "three", SHARDS) == digests(undisturbed, SHARDS)
 
 
-def test_threads_of_the_caller_do_not_matter(
+def test_each_block_is_computed_by_one_thread(
     undisturbed: Path, tmp_path: Path, planted_recipe: Recipe
 ) -> None:
+    """How a sum is split over threads changes its last bits, so the caller's number must not."""
+    generator = make_generator(16)
+    network, threads = generator.network, []
+
+    def counted(latents: torch.Tensor) -> torch.Tensor:
+        threads.append(torch.get_num_threads())
+        return network(latents)
+
+    generator.network = counted
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        make(tmp_path / "other", planted_recipe)
+        make(tmp_path / "other", planted_recipe, generator)
     finally:
         torch.set_num_threads(before)
+    assert set(threads) == {1}
     assert digests(tmp_path / "other", SHARDS) == digests(undisturbed, SHARDS)
 
 

@@ -84,6 +84,7 @@ class NetworkGenerator:
         device: torch.device | str = "cpu",
     ) -> None:
         self.network = network.to(device).eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)
         self.name = name
         self.fingerprint = fingerprint
         self.latent_dim = latent_dim

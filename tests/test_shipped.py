@@ -1,0 +1,82 @@
+"""What comes inside the package: generator, direction, segmenter."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import saliency
+from data.synthesis import SynthConfig, make_block
+from directions.direction import EMBEDDED as DIRECTIONS
+from directions.direction import Direction, load_direction
+from directions.generators import EMBEDDED as GENERATORS
+from directions.generators import Generator, load_generator
+from directions.generators.store import read_generator
+from saliency.recipes import recipe_of
+from saliency.segmenter import WEIGHTS, Segmenter
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return load_generator("compact")
+
+
+@pytest.fixture(scope="module")
+def direction() -> Direction:
+    return load_direction("compact")
+
+
+def test_the_segmenter_loads_and_says_its_supervision() -> None:
+    segmenter = Segmenter.from_pretrained("default", "cpu")
+    assert segmenter.config.supervision in ("none", "imagenet-classes")
+    described = json.loads((WEIGHTS / "default" / "config.json").read_text())
+    assert described["supervision"] == segmenter.config.supervision
+    assert described["provenance"]["training"]["encoder"] == segmenter.config.encoder
+
+
+def test_the_segmenter_is_small() -> None:
+    files = [path for path in (WEIGHTS / "default").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 12 * MEBIBYTE
+
+
+def test_it_predicts_offline_on_a_photo() -> None:
+    from skimage import data
+
+    photo = data.astronaut()
+    found = saliency.predict_mask(photo)
+    assert found.shape == photo.shape[:2]
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert found.max() <= 1
+    assert 0.02 < (found > 0.5).mean() < 0.9  # it finds something, and not everything
+    hard = saliency.predict_mask(photo, threshold=0.5)
+    assert hard.dtype == bool
+
+
+def test_the_generator_is_small_and_says_where_it_comes_from(generator: Generator) -> None:
+    assert Path(GENERATORS["compact"]).stat().st_size <= 16 * MEBIBYTE
+    _, metadata = read_generator(GENERATORS["compact"])
+    assert metadata["provenance"]["images_seen"] > 0
+    images = generator.generate(generator.sample(8, torch.Generator().manual_seed(0)))
+    assert images.shape == (8, 3, generator.resolution, generator.resolution)
+    assert images.abs().max() <= 1
+    assert images.std(dim=0).mean() > 0.1  # samples differ
+
+
+def test_the_direction_fits_the_generator(generator: Generator, direction: Direction) -> None:
+    assert DIRECTIONS["compact"].exists()
+    direction.check_generator(generator)
+    assert direction.vector.shape == (generator.latent_dim,)
+    assert direction.vector.norm().item() == pytest.approx(1, abs=1e-4)
+    assert 0 < direction.score <= 1
+
+
+@pytest.mark.slow
+def test_at_least_four_in_ten_samples_survive(generator: Generator, direction: Direction) -> None:
+    recipe = recipe_of(direction, SynthConfig())
+    kept = sum(len(make_block(generator, recipe, 12345, block)[0]) for block in range(4))
+    assert kept / 256 >= 0.4
