@@ -8,7 +8,8 @@ import torch
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 on this device."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        native: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return native
     # asked by name, since older releases of PyTorch know fewer of them
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)

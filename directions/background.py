@@ -32,7 +32,7 @@ from data.seeds import torch_stream
 from directions.direction import unit
 from directions.generators import Generator, Latents
 
-MAGNITUDES = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+MAGNITUDES = (2.0, 3.0, 4.0, 6.0, 8.0)
 EVEN_TOLERANCE = 0.1
 """Largest distance of a border pixel from the border's median colour, in [-1, 1] units."""
 ALREADY_EVEN = 0.9
@@ -146,10 +146,11 @@ class BackgroundScorer:
 
     @torch.no_grad()
     def _generate(self, latents: Latents) -> Tensor:
-        chunks = [
-            self.generator.generate(latents[start : start + CHUNK]).cpu()
-            for start in range(0, len(latents), CHUNK)
-        ]
+        with mixed_precision(self.generator.device):
+            chunks = [
+                self.generator.generate(latents[start : start + CHUNK]).cpu()
+                for start in range(0, len(latents), CHUNK)
+            ]
         return torch.cat(chunks)
 
     def shifted(self, shift: Tensor) -> Tensor:
