@@ -8,7 +8,9 @@ own, and the script runs itself there as a second process:
     python benchmarks/compare_pysodmetrics.py --python ... --benchmark ECSSD --maps my_maps
 
 Without a benchmark it makes pairs: noisy maps, constant maps, empty and full ground truths. It
-prints both values of every metric and their difference, and exits with 1 above 1e-6.
+prints both values of every metric and their difference, and exits with 1 above 1e-6. Measures of
+single images are compared image by image, and the largest difference counts. Where the package
+gives no number (its S-measure, when a quarter of the image has no pixels) nothing is compared.
 """
 
 from __future__ import annotations
@@ -19,10 +21,16 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from data.benchmarks import Pair
+    from eval.metrics import SaliencyMetrics
 
 TOLERANCE = 1e-6
 
@@ -33,62 +41,95 @@ def make_pairs(folder: Path, count: int = 60) -> None:
     for role in ("maps", "images", "masks"):
         (folder / role).mkdir()
     for number in range(count):
-        shape = tuple(rng.integers(1, 90, 2))
+        shape = tuple(rng.integers(2, 90, 2))  # the package's E-measure divides by pixels - 1
         truth = (rng.random(shape) < rng.choice([0, 0.1, 0.5, 1], p=[0.1, 0.4, 0.4, 0.1])) * 255
         if number % 3 == 0:
             truth = rng.choice([0, 127, 128, 129, 255], shape)
+        if number % 4 == 1:  # an object rather than noise
+            y, x = np.indices(shape)
+            truth = (np.hypot(y - shape[0] / 3, x - shape[1] / 2) < min(shape) / 3) * 255
         low, high = sorted(rng.integers(0, 256, 2))
         saliency_map = (0.5 * truth + 0.5 * rng.integers(0, 256, shape)).clip(low, high)
         for role, values in (("maps", saliency_map), ("images", truth), ("masks", truth)):
             Image.fromarray(values.astype(np.uint8)).save(folder / role / f"{number:03}.png")
 
 
-def package_scores(maps: Path, masks: Path) -> dict[str, float]:
-    """Scores of the package; runs in its environment, which has none of this project."""
+def package_scores(maps: Path, masks: Path) -> dict[str, Any]:
+    """Scores of the package; runs in its environment, which has none of this project.
+
+    Returns:
+        ``means``, metric to its value over all images; ``images``, metric to one value an image.
+    """
     sod = importlib.import_module("py_sod_metrics")
     handlers = {
-        "f": sod.FmeasureHandler(True, False, beta=0.3),
+        "f": sod.FmeasureHandler(True, True, beta=0.3),
         "iou": sod.IOUHandler(False, False, with_binary=True),
         "accuracy": sod.OverallAccuracyHandler(False, False, with_binary=True),
         "precision": sod.PrecisionHandler(False, False, with_binary=True),
         "recall": sod.RecallHandler(False, False, with_binary=True),
+        "pooled_iou": sod.IOUHandler(False, False, with_binary=True, sample_based=False),
     }
-    measure, mae = sod.FmeasureV2(handlers), sod.MAE()
+    counted, mae, structure = sod.FmeasureV2(handlers), sod.MAE(), sod.Smeasure()
+    alignment, weighted = sod.Emeasure(), sod.WeightedFmeasure()
     for path in sorted(masks.iterdir()):
         prediction = np.asarray(Image.open(maps / f"{path.stem}.png").convert("L"))
         truth = np.asarray(Image.open(path).convert("L"))
-        measure.step(prediction, truth)
-        mae.step(prediction, truth)
-    results = measure.get_results()
-    curve = results.pop("f")["dynamic"]
-    scores = {"max_f": curve.max(), "mean_f": curve.mean(), "mae": mae.get_results()["mae"]}
-    scores |= {name: result["binary"] for name, result in results.items()}
-    return {name: float(value) for name, value in scores.items()}
+        for measure in (counted, mae, structure, alignment, weighted):
+            measure.step(prediction, truth)
+    results = counted.get_results()
+    f_curve, e_curve = results.pop("f")["dynamic"], alignment.get_results()["em"]["curve"]
+    means = {name: result["binary"] for name, result in results.items()}
+    means |= {"max_f": f_curve.max(), "mean_f": f_curve.mean()}
+    means |= {"max_e": e_curve.max(), "mean_e": e_curve.mean()}
+    images = {
+        "adaptive_f": handlers["f"].adaptive_results,
+        "mae": mae.maes,
+        "adaptive_e": alignment.adaptive_ems,
+        "s_measure": structure.sms,
+        "weighted_f": weighted.weighted_fms,
+    }
+    return {
+        "means": {name: float(value) for name, value in means.items()},
+        "images": {name: [float(value) for value in values] for name, values in images.items()},
+    }
 
 
-def our_scores(maps: Path, benchmark: Path) -> dict[str, float]:
-    """Scores of this project, by the protocol `pysod`."""
-    from data.benchmarks import find_pairs
-    from eval.benchmark import score_maps
+def our_metrics(maps: Path, pairs: Sequence[Pair]) -> SaliencyMetrics:
+    """The same maps by this project's protocol `pysod`."""
+    from data.benchmarks import read_grey, read_mask
+    from eval.metrics import SaliencyMetrics
     from eval.protocols import get_protocol
 
-    results = score_maps(maps, find_pairs(benchmark), [get_protocol("pysod")])
-    scores: dict[str, float] = results["pysod"]["metrics"]
-    return scores
+    metrics = SaliencyMetrics(get_protocol("pysod"))
+    for pair in pairs:
+        metrics.update(read_grey(maps / f"{pair.name}.png"), read_mask(pair.mask), pair.name)
+    return metrics
 
 
 def compare(python: str, maps: Path, benchmark: Path) -> bool:
     """Print both scores of every metric; True when all agree."""
     from data.benchmarks import find_pairs
 
-    masks = find_pairs(benchmark)[0].mask.parent
-    command = [python, __file__, "--package-only", str(maps), str(masks)]
+    pairs = find_pairs(benchmark)
+    command = [python, __file__, "--package-only", str(maps), str(pairs[0].mask.parent)]
     theirs = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    ours = our_scores(maps, benchmark)
+    metrics = our_metrics(maps, pairs)
+    ours, rows = metrics.compute(), metrics.per_image()
     print(f"{'metric':<12}{'pysodmetrics':>16}{'here':>16}{'difference':>14}")
-    for name, value in theirs.items():
-        print(f"{name:<12}{value:>16.9f}{ours[name]:>16.9f}{ours[name] - value:>14.1e}")
-    return all(abs(ours[name] - value) < TOLERANCE for name, value in theirs.items())
+    worst = []
+    for name, value in theirs["means"].items():
+        worst.append(abs(ours[name] - value))
+        print(f"{name:<12}{value:>16.9f}{ours[name]:>16.9f}{worst[-1]:>14.1e}")
+    for name, values in theirs["images"].items():
+        there = np.array(values)
+        here = np.array([float(row[name]) for row in rows])
+        known = np.isfinite(there)
+        worst.append(np.abs(there - here)[known].max())
+        note = "" if known.all() else f"   without {(~known).sum()} images that have none there"
+        means = f"{there[known].mean():>16.9f}{here[known].mean():>16.9f}"
+        print(f"{name:<12}{means}{worst[-1]:>14.1e}{note}")
+    print(f"{len(rows)} images")
+    return max(worst) < TOLERANCE
 
 
 def main() -> int:

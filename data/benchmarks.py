@@ -35,6 +35,70 @@ COLOUR_TOLERANCE = 48
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A file of a published benchmark; ``sha256`` where it is known beforehand."""
+
+    url: str
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A benchmark and its official source.
+
+    Attributes:
+        name: what users call it.
+        title: what it is.
+        photos: how many pairs it has.
+        archives: zip files.
+        folder: where its photos and masks lie once unpacked, relative to the target.
+        homepage: the authors' page.
+        notice: on whose terms it may be used, and what to cite.
+    """
+
+    name: str
+    title: str
+    photos: int
+    archives: tuple[Archive, ...]
+    folder: str
+    homepage: str
+    notice: str
+
+
+_ECSSD = "https://www.cse.cuhk.edu.hk/leojia/projects/hsaliency"
+_DUTS = "http://saliencydetection.net/duts"
+_DUTS_NOTICE = (
+    "Published by its authors for research; the photos come from ImageNet and SUN and stay under "
+    "the terms of their owners, no licence to them comes with this program. See the homepage. "
+    "Cite: Wang et al., Learning to Detect Salient Objects with Image-level Supervision, CVPR 2017."
+)
+PUBLISHED = {
+    "ecssd": Published(
+        "ecssd", "Extended Complex Scene Saliency Dataset", 1000,
+        (Archive(f"{_ECSSD}/data/ECSSD/images.zip"),
+         Archive(f"{_ECSSD}/data/ECSSD/ground_truth_mask.zip")),
+        ".", f"{_ECSSD}/dataset.html",
+        "Published by its authors for research; the photos come from the Internet and stay under "
+        "the terms of their owners, no licence to them comes with this program. See the homepage. "
+        "Cite: Shi et al., Hierarchical Image Saliency Detection on Extended CSSD, TPAMI 2016.",
+    ),
+    "duts-te": Published(
+        "duts-te", "DUTS, test set", 5019, (Archive(f"{_DUTS}/download/DUTS-TE.zip"),),
+        "DUTS-TE", f"{_DUTS}/", _DUTS_NOTICE,
+    ),
+    "duts-tr": Published(
+        "duts-tr", "DUTS, training set", 10553, (Archive(f"{_DUTS}/download/DUTS-TR.zip"),),
+        "DUTS-TR", f"{_DUTS}/", _DUTS_NOTICE,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Pair:
     """One photo and its ground truth; ``name`` is the stem that both files share."""
 

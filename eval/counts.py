@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.protocols import GREY_LEVELS, Comparison
+from eval.boundary import boundary_f
+from eval.protocols import GREY_LEVELS, Comparison, Protocol
+from eval.structure import s_measure
+from eval.weighted import weighted_f
+
+OF_MAP = {"s_measure": s_measure, "weighted_f": weighted_f}
+"""Measures of the prepared map and the ground truth."""
+OF_MASK = {"boundary_f": boundary_f}
+"""Measures of the map cut at 0.5 and the ground truth."""
 
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What is kept of one image: exact counts, from which every metric follows.
+    """What is kept of one image: exact counts, and what cannot be told from counts.
 
     Attributes:
         name: the image's name, may be empty.
@@ -22,7 +31,10 @@ class ImageCounts:
         area: int32 (T,), predicted foreground at each threshold.
         cut_hits: true positives at 0.5.
         cut_area: predicted foreground at 0.5.
+        adaptive_hits: true positives at the adaptive threshold.
+        adaptive_area: predicted foreground at the adaptive threshold.
         error: mean absolute error.
+        measures: name to value of what needs the whole map (S-measure, ...).
     """
 
     name: str
@@ -32,7 +44,10 @@ class ImageCounts:
     area: NDArray[np.int32]
     cut_hits: int
     cut_area: int
+    adaptive_hits: int
+    adaptive_area: int
     error: float
+    measures: Mapping[str, float]
 
 
 def thresholds_below(
@@ -88,3 +103,44 @@ def threshold_counts(
     histogram = np.bincount(passed + bins * truth.ravel(), minlength=2 * bins).reshape(2, bins)
     tail = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
     return tail[1].astype(np.int32), tail.sum(axis=0).astype(np.int32)
+
+
+def count_image(
+    rules: Protocol, values: NDArray[np.float32], truth: NDArray[np.bool_], name: str
+) -> ImageCounts:
+    """Everything that a protocol's metrics need of one image.
+
+    Args:
+        rules: the protocol; measures that it does not report are not computed.
+        values: float32 (H, W) in [0, 1], the map as it came.
+        truth: bool (H, W).
+        name: the image's name.
+    """
+    prepared = rules.prepare(values)
+    hits, area = threshold_counts(
+        rules.quantise(prepared), truth, rules.thresholds, rules.comparison
+    )
+    cut, adaptive = rules.cut(prepared), rules.cut_adaptively(prepared)
+    measures = {
+        measure: of_map(prepared, truth)
+        for measure, of_map in OF_MAP.items()
+        if measure in rules.metrics
+    }
+    measures |= {
+        measure: of_mask(cut, truth)
+        for measure, of_mask in OF_MASK.items()
+        if measure in rules.metrics
+    }
+    return ImageCounts(
+        name=name,
+        pixels=truth.size,
+        truth=int(np.count_nonzero(truth)),
+        hits=hits,
+        area=area,
+        cut_hits=int(np.count_nonzero(cut & truth)),
+        cut_area=int(np.count_nonzero(cut)),
+        adaptive_hits=int(np.count_nonzero(adaptive & truth)),
+        adaptive_area=int(np.count_nonzero(adaptive)),
+        error=float(np.abs(prepared - truth).mean(dtype=np.float64)),
+        measures=measures,
+    )

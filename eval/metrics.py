@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data.errors import InputError
-from eval.counts import ImageCounts, threshold_counts
+from eval.counts import ImageCounts, count_image
 from eval.protocols import GREY_LEVELS, Protocol
-
-Floats = NDArray[np.float64]
+from eval.ratios import Floats, f_measure, ratio
+from eval.tables import PLAIN_MEANS, first_best, image_rows, image_values
 
 BOOTSTRAP_SAMPLES = 1000
 _BOOTSTRAP_BATCH = 100
-
-
-def ratio(part: ArrayLike, whole: ArrayLike, empty: float) -> Floats:
-    """``part / whole``, and ``empty`` where ``whole`` is 0. Shapes broadcast."""
-    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    result = np.full(np.broadcast_shapes(part.shape, whole.shape), empty)
-    np.divide(part, whole, out=result, where=whole != 0)
-    return result
-
-
-def f_measure(precision: ArrayLike, recall: ArrayLike, beta_squared: float) -> Floats:
-    """F = (1 + β²) · P · R / (β² · P + R), and 0 where P = R = 0 (Achanta et al. 2009, eq. 7).
-
-    Args:
-        precision: in [0, 1], any shape.
-        recall: in [0, 1], the same shape.
-        beta_squared: 0.3 in most salient-object papers: precision weighs more.
-    """
-    precision, recall = np.asarray(precision), np.asarray(recall)
-    return ratio(
-        (1 + beta_squared) * precision * recall, beta_squared * precision + recall, empty=0.0
-    )
+E_MEASURES = ("max_e", "mean_e", "adaptive_e")
 
 
 class SaliencyMetrics:
@@ -49,10 +30,18 @@ class SaliencyMetrics:
     ``mae``                 mean of |map - ground truth| over pixels, then over images
     ``precision``           TP / (TP + FP) at 0.5, mean over images
     ``recall``              TP / (TP + FN) at 0.5, mean over images
+    ``adaptive_f``          F-measure at twice each map's mean, mean over images
+    ``pooled_iou``          TP / (TP + FP + FN) at 0.5, pixels of all images pooled
+    ``max_e``, ``mean_e``   E-measure (:mod:`eval.alignment`), mean over images, then maximum
+                            or mean over thresholds; reported as 1 where it is above
+    ``adaptive_e``          E-measure at twice each map's mean, mean over images, 1 at most
+    ``s_measure``           structural similarity (:mod:`eval.structure`), mean over images
+    ``weighted_f``          weighted F-measure (:mod:`eval.weighted`), mean over images
+    ``boundary_f``          contour F-measure at 0.5 (:mod:`eval.boundary`), mean over images
     ======================  =================================================================
 
-    All are in [0, 1]. What they are for an empty prediction or ground truth, the protocol says.
-    About 2 kB are kept of each image.
+    A protocol reports those that it declares. All are in [0, 1]. What they are for an empty
+    prediction or ground truth, the protocol or the measure says. About 2 kB are kept of each image.
 
     >>> from eval.protocols import get_protocol
     >>> metrics = SaliencyMetrics(get_protocol("voynov"))
@@ -87,26 +76,7 @@ class SaliencyMetrics:
                 f"{label}: saliency map {values.shape}, ground truth {foreground.shape}; "
                 "they must have the same size"
             )
-        prepared = self.protocol.prepare(values)
-        hits, area = threshold_counts(
-            self.protocol.quantise(prepared),
-            foreground,
-            self.protocol.thresholds,
-            self.protocol.comparison,
-        )
-        cut = self.protocol.cut(prepared)
-        self._images.append(
-            ImageCounts(
-                name=name,
-                pixels=foreground.size,
-                truth=int(foreground.sum()),
-                hits=hits,
-                area=area,
-                cut_hits=int((cut & foreground).sum()),
-                cut_area=int(cut.sum()),
-                error=float(np.abs(prepared - foreground).mean(dtype=np.float64)),
-            )
-        )
+        self._images.append(count_image(self.protocol, values, foreground, name))
 
     def merge(self, other: SaliencyMetrics) -> None:
         """Take in the images of another accumulator of the same protocol.
@@ -130,8 +100,8 @@ class SaliencyMetrics:
         curve = self._curve(np.ones((1, len(self))), table)[0]
         values = self._values(np.ones((1, len(self))), table)
         result = {name: float(value[0]) for name, value in values.items()}
-        if self.protocol.averaging != "max-then-mean":
-            result["max_f_threshold"] = _first_best(curve) / GREY_LEVELS
+        if "max_f" in result and self.protocol.averaging != "max-then-mean":
+            result["max_f_threshold"] = first_best(curve) / GREY_LEVELS
         return result
 
     def intervals(
@@ -158,12 +128,9 @@ class SaliencyMetrics:
                 f"samples {samples}, confidence {confidence}: at least 1, and in (0, 1)"
             )
         table = self._table()
-        rng = np.random.default_rng(seed)
         drawn: dict[str, list[Floats]] = {}
-        for start in range(0, samples, _BOOTSTRAP_BATCH):
-            batch = min(_BOOTSTRAP_BATCH, samples - start)
-            counts = rng.multinomial(len(self), np.full(len(self), 1 / len(self)), size=batch)
-            for name, values in self._values(counts.astype(np.float64), table).items():
+        for counts in resampled(len(self), samples, seed):
+            for name, values in self._values(counts, table).items():
                 drawn.setdefault(name, []).append(values)
         tail = (1 - confidence) / 2
         return {
@@ -174,49 +141,21 @@ class SaliencyMetrics:
     def per_image(self) -> list[dict[str, str | int | float]]:
         """One row for each image, in the order of the updates.
 
-        ``max_f`` is the image's own best F-measure, ``f`` the one at the set's best threshold.
+        ``max_f`` is the image's own best F-measure, ``f`` the one at the set's best threshold;
+        ``max_e`` and ``e`` likewise.
 
         Raises:
             InputError: no image was taken in.
         """
         table = self._table()
-        best = _first_best(self._curve(np.ones((1, len(self))), table)[0])
-        columns = {"max_f": table["f_curve"].max(axis=1), "f": table["f_curve"][:, best]}
-        columns |= {name: table[name] for name in _PLAIN_MEANS}
-        return [
-            {"name": image.name}
-            | {name: float(column[row]) for name, column in columns.items()}
-            | {
-                "pixels": image.pixels,
-                "truth_area": image.truth / image.pixels,
-                "predicted_area": image.cut_area / image.pixels,
-            }
-            for row, image in enumerate(self._images)
-        ]
+        curve = self._curve(np.ones((1, len(self))), table)[0]
+        return image_rows(self._images, table, curve, self.protocol)
 
     def _table(self) -> dict[str, Floats]:
         """Per-image values: (N,) for each plain mean, (N, T) for each curve."""
         if not self._images:
             raise InputError("no image was scored")
-        rules = self.protocol
-        pixels = np.array([image.pixels for image in self._images], dtype=np.float64)
-        truth = np.array([image.truth for image in self._images], dtype=np.float64)
-        hits = np.array([image.cut_hits for image in self._images], dtype=np.float64)
-        area = np.array([image.cut_area for image in self._images], dtype=np.float64)
-        curve_hits = np.stack([image.hits for image in self._images])
-        curve_area = np.stack([image.area for image in self._images])
-        precision_curve = ratio(curve_hits, curve_area, rules.empty_precision)
-        recall_curve = ratio(curve_hits, truth[:, None], rules.empty_recall)
-        return {
-            "iou": ratio(hits, area + truth - hits, rules.empty_iou),
-            "accuracy": (pixels - area - truth + 2 * hits) / pixels,
-            "mae": np.array([image.error for image in self._images]),
-            "precision": ratio(hits, area, rules.empty_precision),
-            "recall": ratio(hits, truth, rules.empty_recall),
-            "precision_curve": precision_curve,
-            "recall_curve": recall_curve,
-            "f_curve": f_measure(precision_curve, recall_curve, rules.beta_squared),
-        }
+        return image_values(self._images, self.protocol)
 
     def _curve(self, counts: Floats, table: dict[str, Floats]) -> Floats:
         """The F-measure over thresholds: (B, N) multiplicities of the images to (B, T)."""
@@ -230,21 +169,37 @@ class SaliencyMetrics:
 
     def _values(self, counts: Floats, table: dict[str, Floats]) -> dict[str, Floats]:
         """Every metric of B resampled sets: (B, N) multiplicities of the images to (B,)."""
-        weights = counts.sum(axis=1)
+        rules, weights = self.protocol, counts.sum(axis=1)
         curve = self._curve(counts, table)
         max_f = curve.max(axis=1)
-        if self.protocol.averaging == "max-then-mean":
+        if rules.averaging == "max-then-mean":
             max_f = counts @ table["f_curve"].max(axis=1) / weights
-        means = {name: counts @ table[name] / weights for name in _PLAIN_MEANS}
-        return {"max_f": max_f, "mean_f": curve.mean(axis=1), **means}
+        values = {"max_f": max_f, "mean_f": curve.mean(axis=1)}
+        values |= {
+            name: counts @ table[name] / weights for name in PLAIN_MEANS if name in rules.metrics
+        }
+        if "pooled_iou" in rules.metrics:
+            values["pooled_iou"] = ratio(
+                counts @ table["intersection"], counts @ table["union"], rules.empty_iou
+            )
+        if "e_curve" in table:
+            e_curve = counts @ table["e_curve"] / weights[:, None]
+            values |= {"max_e": e_curve.max(axis=1), "mean_e": e_curve.mean(axis=1)}
+        # The E-measure's N / (N - 1) of a perfect map is no reason to report more than 1.
+        values |= {name: np.minimum(values[name], 1) for name in E_MEASURES if name in values}
+        return {name: values[name] for name in rules.metrics}
 
 
-_PLAIN_MEANS = ("iou", "accuracy", "mae", "precision", "recall")
+def resampled(number: int, samples: int, seed: int) -> Iterator[Floats]:
+    """Images drawn with replacement, ``samples`` times, some at a time.
 
-
-def _first_best(curve: Floats) -> int:
-    """Index of the maximum; of a plateau (binary maps have one) the first, rounding aside."""
-    return int((curve >= curve.max() - 1e-12).argmax())
+    Yields:
+        (B, ``number``), how often each image was drawn.
+    """
+    rng = np.random.default_rng(seed)
+    for start in range(0, samples, _BOOTSTRAP_BATCH):
+        batch = min(_BOOTSTRAP_BATCH, samples - start)
+        yield rng.multinomial(number, np.full(number, 1 / number), size=batch).astype(np.float64)
 
 
 def _checked(values: ArrayLike, label: str) -> NDArray[np.float32]:

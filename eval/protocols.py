@@ -17,6 +17,14 @@ Comparison = Literal[">", ">="]
 GREY_LEVELS = 255.0
 MAX_EPSILON = 1e-8 / GREY_LEVELS
 
+CORE_METRICS = ("max_f", "mean_f", "iou", "accuracy", "mae", "precision", "recall")
+"""What counts alone give: as fast as a histogram."""
+ALL_METRICS = (
+    *CORE_METRICS, "adaptive_f", "pooled_iou", "max_e", "mean_e", "adaptive_e",
+    "s_measure", "weighted_f", "boundary_f",
+)  # fmt: skip
+"""All that :mod:`eval.metrics` computes; the last three look at the map as a whole."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -41,6 +49,7 @@ class Protocol:
         empty_recall: recall when the ground truth is empty.
         empty_iou: IoU when both are empty.
         resize: how a map of another size is brought to the ground truth's size.
+        metrics: those that it reports, of :data:`ALL_METRICS`.
         source: where the definition comes from.
     """
 
@@ -57,11 +66,12 @@ class Protocol:
     empty_recall: float
     empty_iou: float
     resize: Literal["bilinear"]
+    metrics: tuple[str, ...]
     source: str
 
     def settings(self) -> dict[str, Any]:
-        """The JSON-able settings, for the score's file."""
-        return asdict(self)
+        """The settings as plain values, for the score's file; metrics are joined by spaces."""
+        return asdict(self) | {"metrics": " ".join(self.metrics)}
 
     def prepare(self, prediction: NDArray[np.float32]) -> NDArray[np.floating]:
         """A map as this protocol compares it with the ground truth.
@@ -108,6 +118,11 @@ class Protocol:
         """The predicted foreground at 0.5."""
         return prepared >= 0.5 if self.cut_comparison == ">=" else prepared > 0.5
 
+    def cut_adaptively(self, prepared: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """The foreground at twice the map's mean, 1 at most (Achanta et al., CVPR 2009, eq. 6)."""
+        cut: NDArray[np.bool_] = prepared >= min(2 * prepared.mean(), 1)
+        return cut
+
 
 PROTOCOLS: dict[str, Protocol] = {
     "voynov": Protocol(
@@ -124,6 +139,7 @@ PROTOCOLS: dict[str, Protocol] = {
         empty_recall=1.0,
         empty_iou=1.0,  # 0/0 in the source; 1 agrees with its precision and recall of 1
         resize="bilinear",
+        metrics=CORE_METRICS,
         source="Voynov, Morozov, Babenko, ICML 2021 (BigGANsAreWatching, metrics.py)",
     ),
     "pysod": Protocol(
@@ -140,7 +156,8 @@ PROTOCOLS: dict[str, Protocol] = {
         empty_recall=0.0,
         empty_iou=0.0,
         resize="bilinear",
-        source="PySODMetrics 1.6.2, FmeasureV2 (IoU and accuracy: its sample-based binary mode)",
+        metrics=ALL_METRICS,
+        source="PySODMetrics 1.6.2 (IoU and accuracy: its sample-based binary mode)",
     ),
     "mean-pr": Protocol(
         name="mean-pr",
@@ -156,6 +173,7 @@ PROTOCOLS: dict[str, Protocol] = {
         empty_recall=0.0,
         empty_iou=0.0,
         resize="bilinear",
+        metrics=CORE_METRICS,
         source="Qin et al. 2019/2020 (Binary-Segmentation-Evaluation-Tool, measures.py)",
     ),
     "selfmask": Protocol(
@@ -172,6 +190,7 @@ PROTOCOLS: dict[str, Protocol] = {
         empty_recall=0.0,
         empty_iou=0.0,
         resize="bilinear",
+        metrics=CORE_METRICS,
         source="Shin, Albanie, Xie, CVPRW 2022 (selfmask, metrics/f_measure.py, iou.py)",
     ),
 }

@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "segment photos",
     "run": "all of it in one go",
     "generator": "train a generator on your photos",
+    "data": "fetch a benchmark from its official source",
 }
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED = 130

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import UsageError
+from saliency.cli import compare
 from saliency.cli.options import add_json
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--list-protocols", action="store_true", help="print every protocol's settings and stop"
     )
     add_json(parser)
+    actions = parser.add_subparsers(metavar="[ACTION]", title="instead of scoring")
+    action = actions.add_parser("compare", help=compare.SUMMARY, description=compare.SUMMARY)
+    compare.add_arguments(action)
+    action.set_defaults(run=compare.run)  # wins over this command's own
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,7 +99,7 @@ def list_protocols(as_json: bool) -> str:
     """Every protocol's settings, readable or as one JSON object."""
     from eval.protocols import PROTOCOLS
 
-    settings = {name: asdict(protocol) for name, protocol in PROTOCOLS.items()}
+    settings = {name: protocol.settings() for name, protocol in PROTOCOLS.items()}
     if as_json:
         return json.dumps(settings)
     lines = []

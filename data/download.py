@@ -1,0 +1,239 @@
+"""Benchmarks from their official source: resumed, checked, recorded."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from data.benchmarks import Archive, Published, find_pairs
+from data.errors import InputError
+from data.files import read_json, sha256_of, write_json
+from data.progress import progress as progress_bar
+from data.unpack import unpack
+
+RECORD_FILE = "download.json"
+ATTEMPTS = 5
+PAUSE = 1.0
+TIMEOUT = 60.0
+CHUNK = 1 << 18
+
+
+class _InterruptedError(Exception):
+    """The transfer broke off in a way that another attempt may mend."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A benchmark on this machine: its folder for ``--benchmark``, and each archive's SHA-256."""
+
+    folder: Path
+    photos: int
+    sha256: dict[str, str]
+
+
+def fetch(published: Published, to: Path | str, progress: bool = True) -> Fetched:
+    """Download and unpack a benchmark; what is there already is not done again.
+
+    An archive that lies in ``to`` already, put there by hand for instance, is used as it is. The
+    SHA-256 of each archive is recorded in ``download.json`` beside the data; a later download has
+    to agree with it.
+
+    Args:
+        published: which one.
+        to: target folder, made when missing.
+        progress: show bars on stderr.
+
+    Raises:
+        InputError: no connection, a wrong checksum, an archive that is damaged or unsafe, or not
+            as many pairs in it as there should be.
+    """
+    to = Path(to)
+    to.mkdir(parents=True, exist_ok=True)
+    record = _read_record(to / RECORD_FILE)
+    for archive in published.archives:
+        if archive.name in record and not (to / archive.name).exists():
+            continue  # unpacked before, and removed since to save space
+        _fetch_archive(archive, to, record, progress)
+    folder = to / published.folder
+    found = len(find_pairs(folder))
+    if found != published.photos:
+        raise InputError(
+            f"{folder}: {found} pairs of photo and mask, {published.photos} were expected; "
+            f"remove them and {RECORD_FILE}, and fetch {published.name} again"
+        )
+    digests = {archive.name: record[archive.name]["sha256"] for archive in published.archives}
+    return Fetched(folder, found, digests)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = read_json(path) if path.exists() else {}
+    if not isinstance(record, dict) or not all(
+        isinstance(entry, dict) and "sha256" in entry for entry in record.values()
+    ):
+        raise InputError(f"{path}: not a record of downloads; remove it and fetch again")
+    return record
+
+
+def _fetch_archive(archive: Archive, to: Path, record: dict[str, Any], progress: bool) -> None:
+    """Download, check and unpack one archive, then record it."""
+    path = to / archive.name
+    known = record.get(archive.name, {}).get("sha256")
+    digest = download(archive.url, path, sha256=archive.sha256 or known, progress=progress)
+    if digest != known:
+        unpack(path, to)
+        record[archive.name] = {
+            "url": archive.url,
+            "sha256": digest,
+            "bytes": path.stat().st_size,
+            "pinned": archive.sha256 is not None,
+        }
+        write_json(to / RECORD_FILE, record)  # last: what is recorded is unpacked
+
+
+def download(
+    url: str,
+    path: Path | str,
+    *,
+    sha256: str | None = None,
+    attempts: int = ATTEMPTS,
+    pause: float = PAUSE,
+    progress: bool = True,
+) -> str:
+    """Download a file, going on where an earlier attempt or an earlier run broke off.
+
+    It arrives under a hidden name beside ``path`` and is renamed once it is whole and right. A
+    file that is there already is only checked.
+
+    Args:
+        url: http or https.
+        path: where it goes.
+        sha256: what its content has to be, if known.
+        attempts: how many may bring nothing new before it is given up.
+        pause: seconds before the second attempt, doubled before each further one.
+        progress: show a bar on stderr.
+
+    Returns:
+        Hexadecimal SHA-256 of the file.
+
+    Raises:
+        InputError: not to be had, or the checksum is wrong.
+    """
+    path = Path(path)
+    if path.exists():
+        return _checked(path, path, sha256)
+    partial = _partial(path)
+    failures, farthest = 0, _size(partial)
+    while True:
+        try:
+            _receive(url, path, progress)
+            break
+        except _InterruptedError as error:
+            failures = 0 if _size(partial) > farthest else failures + 1
+            farthest = max(farthest, _size(partial))
+            if failures >= attempts:
+                raise _unreachable(url, path, str(error), attempts) from None
+        time.sleep(pause * 2 ** max(failures - 1, 0))
+    digest = _checked(partial, path, sha256)
+    with open(partial, "rb") as whole:
+        os.fsync(whole.fileno())
+    os.replace(partial, path)
+    return digest
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _checked(path: Path, final: Path, sha256: str | None) -> str:
+    """The file's SHA-256; a wrong download is removed, a wrong file of the user's is not."""
+    digest = sha256_of(path)
+    if sha256 is None or digest == sha256:
+        return digest
+    if path != final:
+        path.unlink()
+    advice = "remove it and try again" if path == final else "it was removed; try again"
+    raise InputError(f"{final}: SHA-256 is {digest}, must be {sha256}; {advice}")
+
+
+def _unreachable(url: str, path: Path, reason: str, attempts: int) -> InputError:
+    return InputError(
+        f"{url}: cannot be downloaded ({reason}; {attempts} attempts in a row brought nothing); "
+        f"the same command goes on from here, or get the file elsewhere and put it at {path}"
+    )
+
+
+def _receive(url: str, path: Path, progress: bool) -> None:
+    """One attempt: append what is missing.
+
+    Raises:
+        InputError: the server says that there is no such file.
+        _InterruptedError: anything that may pass.
+    """
+    partial = _partial(path)
+    have = _size(partial)
+    response = _open(url, path, have)
+    if response is None:
+        return
+    with response:
+        start = have if _resumes(response, partial, have) else 0
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdecimal() else None
+        bar = progress_bar(total, initial=start, unit="B", label=path.name) if progress else None
+        if bar is not None:
+            bar.unit_scale = True
+        with open(partial, "ab" if start else "wb") as file, nullcontext() if bar is None else bar:
+            while block := _read(response):
+                file.write(block)
+                if bar is not None:
+                    bar.update(len(block))
+    if total is not None and _size(partial) != total:
+        raise _InterruptedError(f"connection cut at {_size(partial):,} of {total:,} bytes")
+
+
+def _open(url: str, path: Path, have: int) -> HTTPResponse | None:
+    """The server's answer, from byte ``have`` on; None when nothing is missing."""
+    headers = {"User-Agent": "latent-saliency"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+        return response
+    except HTTPError as error:
+        if error.code == 416:  # nothing from there on: it is whole, or not the same file
+            if error.headers.get("Content-Range") == f"bytes */{have}":
+                return None
+            _partial(path).unlink(missing_ok=True)
+        elif error.code < 500 and error.code not in (408, 429):
+            raise InputError(
+                f"{url}: HTTP status {error.code} ({error.reason}); get the file elsewhere and "
+                f"put it at {path}"
+            ) from None
+        raise _InterruptedError(f"HTTP status {error.code}") from None
+    except (URLError, HTTPException, OSError) as error:
+        raise _InterruptedError(str(getattr(error, "reason", error))) from None
+
+
+def _resumes(response: HTTPResponse, partial: Path, have: int) -> bool:
+    """Whether the answer goes on at byte ``have``; a whole file is taken from its start."""
+    if response.status != 206:
+        return False
+    if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        partial.unlink()
+        raise _InterruptedError("the server sent another part than was asked for")
+    return True
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        return response.read(CHUNK)
+    except (HTTPException, OSError) as error:  # of the connection; those of the disk pass through
+        raise _InterruptedError(f"connection cut ({error})") from None

@@ -1,0 +1,62 @@
+"""Boundary F-measure: how well contours meet, within a small tolerance (Perazzi et al. 2016)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.ratios import f_measure, ratio
+
+Mask = NDArray[np.bool_]
+
+TOLERANCE = 0.008
+
+
+def boundary_f(predicted: Mask, truth: Mask) -> float:
+    """F₁ of contour precision and recall, as DAVIS measures it (CVPR 2016, section 4.1).
+
+    A contour pixel is right when the other contour passes within ⌈0.008 · diagonal⌉ pixels. Where
+    neither mask has a contour the score is 1, where only one of them has, 0.
+
+    Args:
+        predicted: bool (H, W).
+        truth: bool (H, W).
+
+    Returns:
+        In [0, 1].
+    """
+    of_map, of_truth = contour(predicted), contour(truth)
+    tolerance = math.ceil(TOLERANCE * math.hypot(*truth.shape))
+    precision = ratio((of_map & _within(of_truth, tolerance)).sum(), of_map.sum(), empty=1.0)
+    recall = ratio((of_truth & _within(of_map, tolerance)).sum(), of_truth.sum(), empty=1.0)
+    return float(f_measure(precision, recall, beta_squared=1.0))
+
+
+def contour(mask: Mask) -> Mask:
+    """Pixels that differ from the one to the right, below, or right below them.
+
+    Args:
+        mask: bool (H, W).
+
+    Returns:
+        bool (H, W); the photo's border is no contour.
+    """
+    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+    right, below, both = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    edges: Mask = (mask != right) | (mask != below) | (mask != both)
+    return edges
+
+
+def _within(line: Mask, tolerance: int) -> Mask:
+    """Pixels at most ``tolerance`` away from a line."""
+    import cv2
+
+    if not line.any():  # without a zero pixel, OpenCV's distances mean nothing
+        return np.zeros_like(line)
+    away = (~line).astype(np.uint8)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Squared distances are whole numbers; the margin is for float32's rounding.
+    near: Mask = distance <= tolerance + 1e-3
+    return near

@@ -1,0 +1,246 @@
+"""Two scores of the same photos: the paired difference, and whether it is more than chance."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.errors import InputError
+from data.files import read_json
+from eval.benchmark import CONFIDENCE, table_path
+from eval.metrics import BOOTSTRAP_SAMPLES, resampled
+from eval.ratios import Floats, f_measure, ratio
+from eval.tables import PLAIN_MEANS
+
+Result = dict[str, Any]
+Columns = dict[str, Floats]
+Statistic = Callable[[Floats, Columns], Floats]
+"""(B, N) multiplicities of the images and their columns to (B,) values of a metric."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two scores.
+
+    Attributes:
+        a: the first score's value.
+        b: the second score's value.
+        difference: a - b, as its interval has it: with each score's best threshold held fixed.
+        interval: bootstrap interval of the difference over images, [low, high].
+        distinguishable: whether the interval leaves out zero.
+    """
+
+    a: float
+    b: float
+    difference: float
+    interval: list[float]
+    distinguishable: bool
+
+
+def compare(
+    first: Path | str, second: Path | str, *, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
+) -> list[Result]:
+    """Paired differences of two scores, from the per-image tables beside them.
+
+    The same resampled images serve both scores (Efron & Tibshirani 1993, §13), so that what is
+    hard for both cancels. A metric that is no function of per-image values is left out and named.
+
+    Args:
+        first: JSON file A of a benchmark run.
+        second: JSON file B, of the same photos by the same protocols.
+        samples: bootstrap samples.
+        seed: of the resampling.
+
+    Returns:
+        For each protocol ``a``, ``b`` (the files), ``protocol``, ``benchmark``, ``fingerprint``,
+        ``images``, ``differences`` (metric name to the fields of :class:`Difference`),
+        ``not_compared`` (metric names) and ``bootstrap``.
+
+    Raises:
+        InputError: a file or table is missing or none of this program, or the scores are of
+            different photos or protocols.
+    """
+    left, right = read_scores(first), read_scores(second)
+    if left.keys() != right.keys():
+        raise InputError(
+            f"{first} is by protocol {', '.join(left)}, {second} by {', '.join(right)}; "
+            "only scores by the same protocols can be compared"
+        )
+    compared = []
+    for protocol, result in left.items():
+        _check_same(first, second, result, right[protocol])
+        tables = [read_table(path, protocol) for path in (first, second)]
+        compared.append(
+            {
+                "a": str(first),
+                "b": str(second),
+                **{name: result[name] for name in ("protocol", "benchmark", "fingerprint")},
+                "images": result["images"],
+                **_differences(
+                    result, right[protocol], _paired(first, second, *tables), samples, seed
+                ),
+                "bootstrap": {"confidence": CONFIDENCE, "samples": samples, "seed": seed},
+            }
+        )
+    return compared
+
+
+def read_scores(path: Path | str) -> dict[str, Result]:
+    """The results in a score's file, by protocol.
+
+    Raises:
+        InputError: missing, or not a score.
+    """
+    content = read_json(path)
+    results = content if isinstance(content, list) else [content]
+    needed = {"protocol", "protocol_settings", "benchmark", "fingerprint", "images", "metrics"}
+    if not results or not all(isinstance(each, dict) and needed <= each.keys() for each in results):
+        raise InputError(f"{path}: not a score; needed: the file of `saliency eval --out`")
+    return {result["protocol"]: result for result in results}
+
+
+def read_table(path: Path | str, protocol: str) -> tuple[list[str], Columns]:
+    """The per-image table beside a score: names, and each other column as (N,).
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    table = table_path(path, protocol)
+    try:
+        with open(table, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        names = [row.pop("name") for row in rows]
+        columns = {name: np.array([float(row[name]) for row in rows]) for name in (rows or [{}])[0]}
+    except FileNotFoundError:
+        raise InputError(f"{table}: no such file; it must lie beside {path}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{table}: not a per-image table ({error})") from None
+    return names, columns
+
+
+def _check_same(first: Path | str, second: Path | str, a: Result, b: Result) -> None:
+    """That both scores are of the same files by the same settings."""
+    if a["fingerprint"] != b["fingerprint"]:
+        raise InputError(
+            f"{first} and {second} scored different photos or masks ({a['benchmark']}, "
+            f"{a['images']} images, and {b['benchmark']}, {b['images']} images, by fingerprint); "
+            "only scores of the same files can be compared"
+        )
+    old, new = a["protocol_settings"], b["protocol_settings"]
+    differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    if differing:
+        raise InputError(
+            f"{first} and {second}: protocol {a['protocol']} has other settings in each "
+            f"({', '.join(differing)}); score both with the same version"
+        )
+
+
+def _paired(
+    first: Path | str,
+    second: Path | str,
+    left: tuple[list[str], Columns],
+    right: tuple[list[str], Columns],
+) -> tuple[Columns, Columns]:
+    """Both tables' columns with the images in the same order."""
+    (names, columns), (others, other_columns) = left, right
+    if sorted(names) != sorted(others) or not names or columns.keys() != other_columns.keys():
+        raise InputError(f"{first} and {second}: their tables have different images or columns")
+    # A stable sort on either side pairs images of the same name in the order they came.
+    order = np.argsort(np.array(names), kind="stable")
+    other_order = np.argsort(np.array(others), kind="stable")
+    return (
+        {name: column[order] for name, column in columns.items()},
+        {name: column[other_order] for name, column in other_columns.items()},
+    )
+
+
+def _differences(
+    a: Result, b: Result, tables: tuple[Columns, Columns], samples: int, seed: int
+) -> Result:
+    """Differences of every metric that the tables determine, and the names of the others."""
+    settings = a["protocol_settings"]
+    names = settings["metrics"].split()
+    statistics = {name: statistic(name, settings, tables[0]) for name in names}
+    number = len(next(iter(tables[0].values())))
+    drawn: dict[str, list[Floats]] = {}
+    for counts in resampled(number, samples, seed):
+        for name, value in statistics.items():
+            if value is not None:
+                drawn.setdefault(name, []).append(
+                    value(counts, tables[0]) - value(counts, tables[1])
+                )
+    tail, once = (1 - CONFIDENCE) / 2, np.ones((1, number))
+    differences = {}
+    for name, parts in drawn.items():
+        low, high = (float(end) for end in np.quantile(np.concatenate(parts), [tail, 1 - tail]))
+        value = statistics[name]
+        assert value is not None
+        change = float((value(once, tables[0]) - value(once, tables[1]))[0])
+        differences[name] = asdict(
+            Difference(
+                a["metrics"][name], b["metrics"][name], change, [low, high], not low <= 0 <= high
+            )
+        )
+    return {
+        "differences": differences,
+        "not_compared": [name for name in names if name not in differences],
+    }
+
+
+def statistic(name: str, settings: Result, columns: Columns) -> Statistic | None:
+    """How a metric follows from the per-image columns; None where it does not.
+
+    Args:
+        name: of the metric.
+        settings: the protocol's, as a score's file has them.
+        columns: of the table.
+    """
+    averaging = settings["averaging"]
+    if name == "pooled_iou":
+        empty = settings["empty_iou"]
+        return lambda counts, of: ratio(counts @ of["intersection"], counts @ of["union"], empty)
+    if name == "max_f" and averaging == "pr-then-max":
+        beta_squared = settings["beta_squared"]
+        return lambda counts, of: f_measure(
+            _mean(counts, of["precision_at_best"]),
+            _mean(counts, of["recall_at_best"]),
+            beta_squared,
+        )
+    if name == "mean_f" and averaging == "pr-then-max":
+        return None
+    column = name if name in (*PLAIN_MEANS, "mean_f", "mean_e") else name.removeprefix("max_")
+    if name == "max_f" and averaging == "max-then-mean":
+        column = "max_f"
+    if column not in columns:
+        return None
+    return lambda counts, of: _mean(counts, of[column])
+
+
+def _mean(counts: Floats, column: Floats) -> Floats:
+    mean: Floats = counts @ column / counts.sum(axis=1)
+    return mean
+
+
+def describe(compared: list[Result]) -> str:
+    """One line a metric: both values, their difference, its interval, and the verdict."""
+    lines = []
+    for result in compared:
+        lines.append(
+            f"A {result['a']}, B {result['b']}: {result['benchmark']}, {result['images']} images, "
+            f"protocol {result['protocol']}; A - B, paired, 95 % interval over images"
+        )
+        for name, each in result["differences"].items():
+            low, high = each["interval"]
+            verdict = "differs" if each["distinguishable"] else "not distinguishable from zero"
+            lines.append(
+                f"  {name:12} {each['a']:.4f}  {each['b']:.4f}  {each['difference']:+.4f} "
+                f"[{low:+.4f}, {high:+.4f}]  {verdict}"
+            )
+        if result["not_compared"]:
+            lines.append(f"  not compared image by image: {', '.join(result['not_compared'])}")
+    return "\n".join(lines)

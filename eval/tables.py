@@ -1,0 +1,116 @@
+"""Per-image values from per-image counts: what means, resampling and the table are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eval.alignment import e_measure
+from eval.counts import ImageCounts
+from eval.protocols import Protocol
+from eval.ratios import Floats, f_measure, ratio
+
+PLAIN_MEANS = (
+    "iou", "accuracy", "mae", "precision", "recall", "adaptive_f", "adaptive_e",
+    "s_measure", "weighted_f", "boundary_f",
+)  # fmt: skip
+"""Metrics that are the mean over images of a value that each image has."""
+E_OF_CURVE = frozenset({"max_e", "mean_e"})
+
+
+def image_values(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Floats]:
+    """What a protocol's metrics need of N images.
+
+    Returns:
+        (N,) for each plain mean, ``intersection`` and ``union`` at 0.5; (N, T) for
+        ``precision_curve``, ``recall_curve``, ``f_curve`` and, where it is reported, ``e_curve``.
+    """
+    pixels, truth, hits, area = (
+        np.array([getattr(image, name) for image in images], dtype=np.float64)
+        for name in ("pixels", "truth", "cut_hits", "cut_area")
+    )
+    curve_hits = np.stack([image.hits for image in images])
+    curve_area = np.stack([image.area for image in images])
+    precision_curve = ratio(curve_hits, curve_area, rules.empty_precision)
+    recall_curve = ratio(curve_hits, truth[:, None], rules.empty_recall)
+    values = {
+        "iou": ratio(hits, area + truth - hits, rules.empty_iou),
+        "accuracy": (pixels - area - truth + 2 * hits) / pixels,
+        "mae": np.array([image.error for image in images]),
+        "precision": ratio(hits, area, rules.empty_precision),
+        "recall": ratio(hits, truth, rules.empty_recall),
+        "intersection": hits,
+        "union": area + truth - hits,
+        "precision_curve": precision_curve,
+        "recall_curve": recall_curve,
+        "f_curve": f_measure(precision_curve, recall_curve, rules.beta_squared),
+    }
+    values |= _adaptive(images, rules, truth, pixels)
+    if E_OF_CURVE.intersection(rules.metrics):
+        values["e_curve"] = e_measure(curve_hits, curve_area, truth[:, None], pixels[:, None])
+    measured = images[0].measures
+    return values | {
+        name: np.array([image.measures[name] for image in images]) for name in measured
+    }
+
+
+def _adaptive(
+    images: Sequence[ImageCounts], rules: Protocol, truth: Floats, pixels: Floats
+) -> dict[str, Floats]:
+    """F and E at each image's adaptive threshold."""
+    hits = np.array([image.adaptive_hits for image in images], dtype=np.float64)
+    area = np.array([image.adaptive_area for image in images], dtype=np.float64)
+    precision = ratio(hits, area, rules.empty_precision)
+    recall = ratio(hits, truth, rules.empty_recall)
+    return {
+        "adaptive_f": f_measure(precision, recall, rules.beta_squared),
+        "adaptive_e": e_measure(hits, area, truth, pixels),
+    }
+
+
+def image_rows(
+    images: Sequence[ImageCounts], values: dict[str, Floats], curve: Floats, rules: Protocol
+) -> list[dict[str, str | int | float]]:
+    """The per-image table.
+
+    Args:
+        images: N images.
+        values: of :func:`image_values`.
+        curve: (T,), the set's F-measure over thresholds.
+        rules: the protocol.
+    """
+    best = first_best(curve)
+    columns = _of_curve(values["f_curve"], best, "f")
+    if rules.averaging == "pr-then-max":
+        columns["precision_at_best"] = values["precision_curve"][:, best]
+        columns["recall_at_best"] = values["recall_curve"][:, best]
+    columns |= {name: values[name] for name in PLAIN_MEANS if name in rules.metrics}
+    if "e_curve" in values:
+        columns |= _of_curve(values["e_curve"], first_best(values["e_curve"].mean(axis=0)), "e")
+    if "pooled_iou" in rules.metrics:
+        columns |= {name: values[name] for name in ("intersection", "union")}
+    return [
+        {"name": image.name}
+        | {name: float(column[row]) for name, column in columns.items()}
+        | {
+            "pixels": image.pixels,
+            "truth_area": image.truth / image.pixels,
+            "predicted_area": image.cut_area / image.pixels,
+        }
+        for row, image in enumerate(images)
+    ]
+
+
+def _of_curve(curves: Floats, best: int, letter: str) -> dict[str, Floats]:
+    """Columns of (N, T) curves: own maximum, value at the set's best threshold, own mean."""
+    return {
+        f"max_{letter}": curves.max(axis=1),
+        letter: curves[:, best],
+        f"mean_{letter}": curves.mean(axis=1),
+    }
+
+
+def first_best(curve: Floats) -> int:
+    """Index of the maximum; of a plateau (binary maps have one) the first, rounding aside."""
+    return int((curve >= curve.max() - 1e-12).argmax())

@@ -1,0 +1,40 @@
+"""`saliency eval compare`: what two scores of the same photos differ in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from data.errors import UsageError
+
+SUMMARY = "the paired difference of two scores, and whether it is more than chance"
+SCORING_OPTIONS = ("benchmark", "model", "maps", "method", "protocol", "out")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    for name in ("a", "b"):
+        parser.add_argument(
+            name, type=Path, metavar=f"{name.upper()}.json", help="made by `saliency eval --out`"
+        )
+    # Suppressed, or it would undo a --json that comes before the action's name.
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print one JSON object on stdout",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from eval.compare import compare, describe
+
+    given = [f"--{name}" for name in SCORING_OPTIONS if getattr(arguments, name, None)]
+    if given:
+        raise UsageError(f"{', '.join(given)}: not an option of `saliency eval compare`")
+    compared = compare(arguments.a, arguments.b)
+    document = compared[0] if len(compared) == 1 else compared
+    print(json.dumps(document) if arguments.json else describe(compared))
+    return 0
