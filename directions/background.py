@@ -259,7 +259,7 @@ def refine(
         magnitude: length of the shift, which is kept.
         steps: Adam steps.
         batch: samples a step.
-        learning_rate: Adam's.
+        learning_rate: Adam's first one; it falls to zero (cosine).
         seed: of the samples.
 
     Returns:
@@ -267,6 +267,8 @@ def refine(
     """
     vector = start.detach().clone().to(generator.device).requires_grad_(True)
     adam = torch.optim.Adam([vector], learning_rate)
+    # a direction has few coordinates and each step sees few samples: it settles as the rate falls
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(steps, 1))
     with progress(steps, unit="step", label="refine") as bar:
         for step in range(steps):
             latents = generator.sample(batch, torch_stream("refine", seed, step))
@@ -279,6 +281,7 @@ def refine(
             adam.zero_grad()
             loss.backward()
             adam.step()
+            schedule.step()
             bar.update()
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     return unit(vector.detach()).cpu()
