@@ -64,6 +64,10 @@ def _geometry(size: int) -> list[A.BasicTransform]:
 def _appearance() -> list[A.BasicTransform | A.OneOf]:
     """Light and colour, then what cameras and files do to pixels."""
     return [
+        # shifts that whiten the background find dark objects more easily than light ones; a net
+        # that sees half of the pairs inverted cannot learn that objects are dark
+        A.InvertImg(p=0.5),
+        A.ChannelShuffle(p=0.2),
         A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.5, hue=0.15, p=0.9),
         A.ToGray(p=0.1),
         A.RandomGamma(gamma_limit=(60, 160), p=0.3),

@@ -4,16 +4,18 @@ The paper leaves this to a person who looks at the shifted images. What that per
 written down here. For a sample with original x₀ = G(z) and shifted x₁ = G(z + m·h), with mask M by
 one of the mask rules,
 
-    score = evened · kept · bounded · structure                                     in [0, 1]
+    score = unbiased · mean of (evened · kept · bounded · structure)                in [0, 1]
 
 * ``evened``: the share of x₁'s border that has the border's one colour, less the share of x₀'s
   border that has it already, relative to what was left to gain;
 * ``kept``: 1 if M passes the area filter, else 0;
 * ``bounded``: the share of the border that M leaves free;
 * ``structure``: correlation of x₀'s and x₁'s luma within M, negative values as 0.
+* ``unbiased``: 1 - |mean over samples of the correlation of M with x₀'s luma|. A shift that just
+  brightens the image calls whatever is dark an object; a net that learns from it learns that.
 
-The score of a direction is the mean over samples whose border was not even to begin with. It
-assumes that an object lies mostly inside the frame. It does not assume where inside.
+The mean is over samples whose border was not even to begin with. The score assumes that an object
+lies mostly inside the frame. It does not assume where inside.
 """
 
 from __future__ import annotations
@@ -50,11 +52,12 @@ class Candidate:
         sign: +1 or -1.
         magnitude: length of the shift.
         mask_rule: the rule that the score is for.
-        score: mean of evened · kept · bounded · structure, in [0, 1].
+        score: unbiased · mean of (evened · kept · bounded · structure), in [0, 1].
         evened: mean share of the border that became one colour.
         kept: share of samples that pass the area filter.
         bounded: mean share of the border that the mask leaves free.
         structure: mean correlation of luma within the mask.
+        unbiased: 1 - |mean correlation of mask and original luma|.
         area: mean share of the image that the mask covers.
     """
 
@@ -67,6 +70,7 @@ class Candidate:
     kept: float
     bounded: float
     structure: float
+    unbiased: float
     area: float
 
     def as_dict(self) -> dict[str, float | int | str]:
@@ -111,6 +115,11 @@ def masked_correlation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     covariance = (weight * first * second).sum(dim=(1, 2))
     variances = (weight * first**2).sum(dim=(1, 2)) * (weight * second**2).sum(dim=(1, 2))
     return covariance / (variances + 1e-8).sqrt()
+
+
+def brightness_bias(masks: Tensor, originals: Tensor) -> Tensor:
+    """Correlation of each mask (N, H, W) with its original's luma, (N,) in [-1, 1]."""
+    return masked_correlation(masks, grey(originals), torch.ones_like(masks))
 
 
 class BackgroundScorer:
@@ -175,12 +184,14 @@ class BackgroundScorer:
         bounded = 1 - border_pixels(masks[:, None]).mean(dim=(1, 2))
         structure = masked_correlation(grey(self.originals), grey(shifted), masks).clamp_min(0)
         parts = {"evened": evened, "kept": kept, "bounded": bounded, "structure": structure}
+        unbiased = 1 - abs(brightness_bias(masks, self.originals).mean().item())
         return Candidate(
             index=index,
             sign=sign,
             magnitude=magnitude,
             mask_rule=rule,
-            score=torch.stack(list(parts.values())).prod(dim=0).mean().item(),
+            score=unbiased * torch.stack(list(parts.values())).prod(dim=0).mean().item(),
+            unbiased=unbiased,
             area=masks.mean().item(),
             **{name: value.mean().item() for name, value in parts.items()},
         )
@@ -250,8 +261,9 @@ def refine(
     """Turn a direction by gradient towards removing the background.
 
     The loss is a smooth counterpart of the score, for a background that goes white: the border's
-    distance from white, minus the correlation of luma within the soft mask, plus a penalty when
-    the soft mask covers less than a tenth or more than 45 % of the image.
+    distance from white, minus the correlation of luma within the soft mask, plus the batch's
+    brightness bias, plus a penalty when the soft mask covers less than a tenth or more than 45 %
+    of the image.
 
     Args:
         generator: differentiable in its latents.
@@ -296,4 +308,5 @@ def whitening_loss(original: Tensor, shifted: Tensor) -> Tensor:
     structure = masked_correlation(grey(original), grey(shifted), soft_mask.detach()).mean()
     area = soft_mask.mean(dim=(1, 2))
     bounds = (F.relu(0.1 - area) + F.relu(area - 0.45)).mean()
-    return 2 * border - structure + 4 * bounds
+    bias = brightness_bias(soft_mask, original).mean().abs()
+    return 2 * border - structure + bias + 4 * bounds

@@ -174,6 +174,7 @@ class Segmenter:
         try:
             save_file(tensors, weights)
             config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", encoding="utf-8")
+            weights.chmod(config.stat().st_mode)  # safetensors makes private files
             os.replace(weights, folder / "model.safetensors")
             os.replace(config, folder / "config.json")
         except SafetensorError as error:  # its own writer hides the system's error
