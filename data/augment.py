@@ -1,8 +1,9 @@
 """Joint augmentation of image and mask, on albumentations.
 
-Pairs from a small generator are clean, soft and centred; photos are none of that. So geometry is
-varied strongly (scale, position, rotation, perspective), colours are varied, and blur, noise,
-lower resolution and JPEG teach the net not to rely on how generated images look at pixel level.
+Pairs from a small generator are clean and soft, and brightness gives their masks away; photos are
+not like that. So geometry is varied as far as objects stay inside the frame, object and
+surroundings get new colours, and blur, noise, lower resolution and JPEG teach the net not to rely on
+how generated images look at pixel level.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import albumentations as A
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+EDGE_SIGMA = 0.8
+"""Softness in pixels of a repainted object's edge."""
 
 Strength = Literal["none", "light", "strong"]
 
@@ -48,9 +52,9 @@ def _geometry(size: int) -> list[A.BasicTransform]:
         A.HorizontalFlip(p=0.5),
         A.Resize(size, size, interpolation=cv2.INTER_CUBIC),
         A.Affine(
-            scale={"x": (0.55, 1.5), "y": (0.55, 1.5)},
-            translate_percent={"x": (-0.2, 0.2), "y": (-0.2, 0.2)},
-            rotate=(-25, 25),
+            scale={"x": (0.8, 1.4), "y": (0.8, 1.4)},
+            translate_percent={"x": (-0.1, 0.1), "y": (-0.1, 0.1)},
+            rotate=(-20, 20),
             shear=(-8, 8),
             interpolation=cv2.INTER_LINEAR,
             border_mode=cv2.BORDER_REFLECT_101,
@@ -64,9 +68,7 @@ def _geometry(size: int) -> list[A.BasicTransform]:
 def _appearance() -> list[A.BasicTransform | A.OneOf]:
     """Light and colour, then what cameras and files do to pixels."""
     return [
-        # shifts that whiten the background find dark objects more easily than light ones; a net
-        # that sees half of the pairs inverted cannot learn that objects are dark
-        A.InvertImg(p=0.5),
+        A.InvertImg(p=0.2),
         A.ChannelShuffle(p=0.2),
         A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.5, hue=0.15, p=0.9),
         A.ToGray(p=0.1),
@@ -85,13 +87,48 @@ def _appearance() -> list[A.BasicTransform | A.OneOf]:
     ]
 
 
+def repaint(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Object and surroundings in new colours, chosen independently.
+
+    A shift that whitens the background never finds an object that is white, so in its pairs
+    brightness gives the mask away. With both sides repainted only shape, texture and contrast do.
+
+    Args:
+        image: uint8 (H, W, 3).
+        mask: bool (H, W).
+        rng: of the colours.
+
+    Returns:
+        uint8 (H, W, 3); the edge between the two is as soft as the images of a small generator.
+    """
+    values = image.astype(np.float32) / 255
+    edge = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), EDGE_SIGMA)[:, :, None]
+    mixed = edge * _recolour(values, rng) + (1 - edge) * _recolour(values, rng)
+    return (mixed * 255).round().astype(np.uint8)
+
+
+def _recolour(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Random contrast, inverted in one of three cases, and a random tint; stays in [0, 1]."""
+    contrast = rng.uniform(0.4, 1.3) * (-1 if rng.random() < 1 / 3 else 1)
+    tint = rng.uniform(-0.3, 0.3) + rng.uniform(-0.15, 0.15, 3)
+    recoloured: NDArray[np.float32] = (values - 0.5) * contrast + 0.5 + tint
+    return recoloured.clip(0, 1).astype(np.float32)
+
+
 def apply_seeded(
-    compose: A.Compose, image: NDArray[np.uint8], mask: NDArray[np.bool_], seed: int
+    compose: A.Compose,
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    seed: int,
+    repainted: float = 0.0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Augment one pair with randomness from ``seed`` alone.
 
     Args:
         compose: from :func:`augmentation`.
+        repainted: share of pairs whose object and surroundings are repainted first.
         image: uint8 (H, W, 3).
         mask: bool (H, W).
         seed: any int.
@@ -99,6 +136,9 @@ def apply_seeded(
     Returns:
         uint8 (S, S, 3) and bool (S, S).
     """
+    rng = np.random.default_rng(seed)
+    if rng.random() < repainted:
+        image = repaint(image, mask, rng)
     compose.set_random_seed(seed % 2**32)
     result = compose(image=image, mask=mask.astype(np.uint8) * 255)
     return result["image"], result["mask"] > 127

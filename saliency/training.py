@@ -31,6 +31,8 @@ from saliency.segmenter import Segmenter, SegmenterConfig, build_network
 
 CHECKPOINT_SECONDS = 60.0
 MAX_VALIDATION = 400
+REPAINTED = 0.75
+"""Share of strongly augmented pairs whose object and surroundings get new colours."""
 
 
 class TrainConfig(StageConfig):
@@ -50,7 +52,7 @@ class TrainConfig(StageConfig):
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
     encoder_lr_factor: float = Field(
-        0.2, ge=0, le=1, description="a pretrained encoder's share of that rate"
+        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
     )
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
     augment: Strength = Field("strong", description="how strongly pairs are varied")
@@ -107,6 +109,7 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
     ) -> None:
         self.pairs, self.indices, self.seed, self.length = pairs, indices, seed, length
         self.compose = augmentation(size, strength)
+        self.repainted = REPAINTED if strength == "strong" else 0.0
         self._epoch, self._order = -1, np.arange(0)
 
     def __len__(self) -> int:
@@ -119,7 +122,7 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
             self._epoch, self._order = epoch, order
         pair = self.pairs[self.indices[self._order[position]]]
         seed = stream_seed("augment", self.seed, item)
-        image, mask = apply_seeded(self.compose, pair.image, pair.mask, seed)
+        image, mask = apply_seeded(self.compose, pair.image, pair.mask, seed, self.repainted)
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(mask.copy())
 
 
