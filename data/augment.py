@@ -2,8 +2,8 @@
 
 Pairs from a small generator are clean and soft, and brightness gives their masks away; photos are
 not like that. So geometry is varied as far as objects stay inside the frame, object and
-surroundings get new colours, and blur, noise, lower resolution and JPEG teach the net not to rely on
-how generated images look at pixel level.
+surroundings get new colours, and blur, noise, lower resolution and JPEG teach the net not to rely
+on how generated images look at pixel level.
 """
 
 from __future__ import annotations
