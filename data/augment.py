@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 EDGE_SIGMA = 0.8
 """Softness in pixels of a repainted object's edge."""
 
@@ -103,18 +105,18 @@ def repaint(
     Returns:
         uint8 (H, W, 3); the edge between the two is as soft as the images of a small generator.
     """
-    values = image.astype(np.float32) / 255
-    edge = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), EDGE_SIGMA)[:, :, None]
+    values: Floats = image / 255
+    edge: Floats = cv2.GaussianBlur(mask.astype(np.float64), (0, 0), EDGE_SIGMA)[:, :, None]
     mixed = edge * _recolour(values, rng) + (1 - edge) * _recolour(values, rng)
     return (mixed * 255).round().astype(np.uint8)
 
 
-def _recolour(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _recolour(values: Floats, rng: np.random.Generator) -> Floats:
     """Random contrast, inverted in one of three cases, and a random tint; stays in [0, 1]."""
     contrast = rng.uniform(0.4, 1.3) * (-1 if rng.random() < 1 / 3 else 1)
     tint = rng.uniform(-0.3, 0.3) + rng.uniform(-0.15, 0.15, 3)
-    recoloured: NDArray[np.float32] = (values - 0.5) * contrast + 0.5 + tint
-    return recoloured.clip(0, 1).astype(np.float32)
+    recoloured: Floats = (values - 0.5) * contrast + 0.5 + tint
+    return recoloured.clip(0, 1)
 
 
 def apply_seeded(
