@@ -106,7 +106,8 @@ def repaint(
         uint8 (H, W, 3); the edge between the two is as soft as the images of a small generator.
     """
     values: Floats = image / 255
-    edge: Floats = cv2.GaussianBlur(mask.astype(np.float64), (0, 0), EDGE_SIGMA)[:, :, None]
+    blurred = cv2.GaussianBlur(mask.astype(np.float64), (0, 0), EDGE_SIGMA)
+    edge = np.asarray(blurred, dtype=np.float64)[:, :, None]
     mixed = edge * _recolour(values, rng) + (1 - edge) * _recolour(values, rng)
     return (mixed * 255).round().astype(np.uint8)
 

@@ -20,7 +20,6 @@ from data.masks import DEFAULT_THRESHOLDS, apply_rule
 from data.seeds import torch_stream
 from data.sheets import save_sheet
 from directions.background import (
-    MAGNITUDES,
     BackgroundScorer,
     Candidate,
     refine,
@@ -36,6 +35,8 @@ FINE_MAGNITUDES = tuple(magnitude / 2 for magnitude in range(3, 21))
 """At which a chosen direction is scored again: 1.5, 2, ... 10."""
 REFINED_STARTS = 3
 """So many of the best columns are refined: the best column need not lead to the best direction."""
+REFINE_MAGNITUDES = (4.0, 6.0)
+"""Shifts within which directions are refined; longer ones whiten however they point."""
 SHEET_DIRECTIONS = 8
 SHEET_COLUMNS = 8
 
@@ -145,7 +146,7 @@ def _choose(
             vector = refine(
                 generator,
                 start.sign * directions[start.index],
-                max(start.magnitude, MAGNITUDES[2]),
+                min(max(start.magnitude, REFINE_MAGNITUDES[0]), REFINE_MAGNITUDES[1]),
                 steps=config.refine_steps,
                 seed=config.seed,
             )
