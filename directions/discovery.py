@@ -85,6 +85,9 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
             f"{generator.name!r}, can be orthonormal; or use --deformator projective"
         )
     claim_folder(out, "discover", {**config.settings(), "generator_sha256": generator.fingerprint})
+    path = out / "direction.safetensors"
+    if path.exists():
+        return _finished(path, out / "scores.json")
     discovery = train_directions(generator, config, out / "checkpoint.pt")
     columns = discovery.deformator.matrix().detach().T.cpu()
     directions = columns / columns.norm(dim=1, keepdim=True)
@@ -100,9 +103,20 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
             f"{out / 'contact-sheet.png'}, or train longer (--steps, now {config.steps})"
         )
     direction = _direction(generator, config, vector, chosen, discovery, accuracy)
-    path = out / "direction.safetensors"
     direction.save(path)
     return DiscoverReport(direction, path, accuracy, candidates[0], chosen)
+
+
+def _finished(path: Path, scores: Path) -> DiscoverReport:
+    """The report of a discovery that ran to its end before."""
+    direction = Direction.load(path)
+    return DiscoverReport(
+        direction,
+        path,
+        direction.provenance["reconstructor_accuracy"],
+        Candidate(**read_json(scores)["directions"][0]),
+        Candidate(**direction.provenance["held_out"]),
+    )
 
 
 def _save_directions(path: Path, directions: Tensor) -> None:

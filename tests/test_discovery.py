@@ -119,6 +119,10 @@ def test_discover_finds_the_planted_direction(planted: Generator, tmp_path: Path
     assert loaded.vector.norm().item() == pytest.approx(1, abs=1e-5)
     assert loaded.score == report.chosen.score >= report.best_column.score * 0.8
     assert loaded.fingerprint == planted.fingerprint
+    again = discover(planted, DiscoverConfig(**QUICK), tmp_path)  # done: nothing is computed twice
+    assert again.chosen == report.chosen
+    assert again.best_column == report.best_column
+    assert torch.equal(again.direction.vector, report.direction.vector)
     assert loaded.mask_rule == "intensity"
     assert loaded.provenance["config"]["steps"] == QUICK["steps"]
     loaded.check_generator(planted)
