@@ -1,6 +1,6 @@
 """The `saliency` command: one file a subcommand.
 
-A subcommand's module has ``SUMMARY``, ``add_arguments(parser)`` and ``run(arguments) -> exit
+A subcommand's module has ``add_arguments(parser)`` and ``run(arguments) -> exit
 status``; it is imported when its name is on the command line, so that `saliency --help` is fast.
 """
 
