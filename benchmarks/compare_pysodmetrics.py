@@ -5,9 +5,11 @@ own, and the script runs itself there as a second process:
 
     python -m venv /tmp/pysod && /tmp/pysod/bin/pip install pysodmetrics==1.6.2
     python benchmarks/compare_pysodmetrics.py --python /tmp/pysod/bin/python
+    python benchmarks/compare_pysodmetrics.py --python ... --benchmark ECSSD --count 300
     python benchmarks/compare_pysodmetrics.py --python ... --benchmark ECSSD --maps my_maps
 
-Without a benchmark it makes pairs: noisy maps, constant maps, empty and full ground truths. It
+With a benchmark it scores the maps of the segmenter that ships, or those of a folder. Without one
+it makes pairs: noisy maps, constant maps, empty and full ground truths. It
 prints both values of every metric and their difference, and exits with 1 above 1e-6. Measures of
 single images are compared image by image, and the largest difference counts. Where the package
 gives no number (its S-measure, when a quarter of the image has no pixels) nothing is compared.
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from data.benchmarks import Pair
     from eval.metrics import SaliencyMetrics
 
-TOLERANCE = 1e-6
-
 
 def make_pairs(folder: Path, count: int = 60) -> None:
     """Generated maps and ground truths, the awkward ones among them."""
@@ -54,8 +54,11 @@ def make_pairs(folder: Path, count: int = 60) -> None:
             Image.fromarray(values.astype(np.uint8)).save(folder / role / f"{number:03}.png")
 
 
-def package_scores(maps: Path, masks: Path) -> dict[str, Any]:
+def package_scores(listing: Path) -> dict[str, Any]:
     """Scores of the package; runs in its environment, which has none of this project.
+
+    Args:
+        listing: JSON, a list of [map, mask].
 
     Returns:
         ``means``, metric to its value over all images; ``images``, metric to one value an image.
@@ -71,9 +74,9 @@ def package_scores(maps: Path, masks: Path) -> dict[str, Any]:
     }
     counted, mae, structure = sod.FmeasureV2(handlers), sod.MAE(), sod.Smeasure()
     alignment, weighted = sod.Emeasure(), sod.WeightedFmeasure()
-    for path in sorted(masks.iterdir()):
-        prediction = np.asarray(Image.open(maps / f"{path.stem}.png").convert("L"))
-        truth = np.asarray(Image.open(path).convert("L"))
+    for of_map, of_mask in json.loads(listing.read_text()):
+        prediction = np.asarray(Image.open(of_map).convert("L"))
+        truth = np.asarray(Image.open(of_mask).convert("L"))
         for measure in (counted, mae, structure, alignment, weighted):
             measure.step(prediction, truth)
     results = counted.get_results()
@@ -106,51 +109,53 @@ def our_metrics(maps: Path, pairs: Sequence[Pair]) -> SaliencyMetrics:
     return metrics
 
 
-def compare(python: str, maps: Path, benchmark: Path) -> bool:
+def compare(python: str, maps: Path, pairs: list[Pair], scratch: Path) -> bool:
     """Print both scores of every metric; True when all agree."""
-    from data.benchmarks import find_pairs
+    from maps import report
 
-    pairs = find_pairs(benchmark)
-    command = [python, __file__, "--package-only", str(maps), str(pairs[0].mask.parent)]
-    theirs = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    listing = scratch / "pairs.json"
+    listing.write_text(json.dumps([[f"{maps / pair.name}.png", str(pair.mask)] for pair in pairs]))
+    command = [python, __file__, "--package-only", str(listing)]
+    theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     metrics = our_metrics(maps, pairs)
     ours, rows = metrics.compute(), metrics.per_image()
-    print(f"{'metric':<12}{'pysodmetrics':>16}{'here':>16}{'difference':>14}")
-    worst = []
-    for name, value in theirs["means"].items():
-        worst.append(abs(ours[name] - value))
-        print(f"{name:<12}{value:>16.9f}{ours[name]:>16.9f}{worst[-1]:>14.1e}")
+    table = {
+        name: (value, ours[name], abs(ours[name] - value))
+        for name, value in theirs["means"].items()
+    }
     for name, values in theirs["images"].items():
         there = np.array(values)
         here = np.array([float(row[name]) for row in rows])
         known = np.isfinite(there)
-        worst.append(np.abs(there - here)[known].max())
-        note = "" if known.all() else f"   without {(~known).sum()} images that have none there"
-        means = f"{there[known].mean():>16.9f}{here[known].mean():>16.9f}"
-        print(f"{name:<12}{means}{worst[-1]:>14.1e}{note}")
-    print(f"{len(rows)} images")
-    return max(worst) < TOLERANCE
+        if not known.all():
+            print(f"{name}: without {(~known).sum()} images that have none there")
+        there, here = there[known], here[known]
+        table[name] = (there.mean(), here.mean(), np.abs(there - here).max())
+    return report(table, len(rows), "pysodmetrics")
 
 
 def main() -> int:
+    import maps
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--python", help="interpreter of the environment with pysodmetrics")
-    parser.add_argument("--benchmark", type=Path, help="folder of photos and masks")
-    parser.add_argument("--maps", type=Path, help="folder of 8-bit maps, PNG, sizes of the masks")
-    parser.add_argument("--package-only", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--python", required=True, help="interpreter that has pysodmetrics")
+    maps.add_arguments(parser, required=False)
     options = parser.parse_args()
-    if options.package_only:
-        print(json.dumps(package_scores(*options.package_only)))
-        return 0
-    if not options.python or bool(options.benchmark) != bool(options.maps):
-        parser.error("--python is needed, and --benchmark and --maps together or not at all")
-    if options.benchmark:
-        return 0 if compare(options.python, options.maps, options.benchmark) else 1
-    with tempfile.TemporaryDirectory() as folder:
-        make_pairs(Path(folder))
-        return 0 if compare(options.python, Path(folder) / "maps", Path(folder)) else 1
+    if options.maps and not options.benchmark:
+        parser.error("--maps needs --benchmark")
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        if options.benchmark:
+            pairs = maps.spread(options.benchmark, options.count)
+            folder = maps.written_maps(pairs, options.maps, scratch)
+        else:
+            make_pairs(scratch)
+            pairs, folder = maps.spread(scratch, 1000), scratch / "maps"
+        return 0 if compare(options.python, folder, pairs, scratch) else 1
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    if sys.argv[1:2] == ["--package-only"]:
+        print(json.dumps(package_scores(Path(sys.argv[2]))))
+        sys.exit(0)
     sys.exit(main())

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 EDGE_SIGMA = 0.8
 """Softness in pixels of a repainted object's edge."""
 
-Strength = Literal["none", "light", "strong"]
+Strength = Literal["none", "light", "strong", "photo"]
 
 
 def augmentation(size: int, strength: Strength = "strong") -> A.Compose:
@@ -28,7 +28,8 @@ def augmentation(size: int, strength: Strength = "strong") -> A.Compose:
 
     Args:
         size: side of the result.
-        strength: ``none`` only resizes, ``light`` crops and mirrors, ``strong`` does all.
+        strength: ``none`` only resizes, ``light`` crops and mirrors, ``strong`` does all that
+            makes generated images look less so, ``photo`` what real photos need.
 
     Returns:
         Callable as ``compose(image=uint8 (H, W, 3), mask=uint8 (H, W))``.
@@ -44,7 +45,36 @@ def augmentation(size: int, strength: Strength = "strong") -> A.Compose:
     ]
     if strength == "light":
         return A.Compose(light)
+    if strength == "photo":
+        return A.Compose(_photo(size))
     return A.Compose(_geometry(size) + _appearance())
+
+
+def _photo(size: int) -> list[A.BasicTransform | A.OneOf]:
+    """Photos are varied enough in look; their objects are too often large and in the middle."""
+    return [
+        A.HorizontalFlip(p=0.5),
+        A.Resize(size, size, interpolation=cv2.INTER_AREA),
+        A.Affine(
+            scale={"x": (0.5, 1.5), "y": (0.5, 1.5)},
+            keep_ratio=True,
+            translate_percent={"x": (-0.2, 0.2), "y": (-0.2, 0.2)},
+            rotate=(-10, 10),
+            interpolation=cv2.INTER_LINEAR,
+            border_mode=cv2.BORDER_REFLECT_101,
+            p=0.8,
+        ),
+        A.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05, p=0.8),
+        A.ToGray(p=0.05),
+        A.OneOf(
+            [
+                A.GaussianBlur(sigma_limit=(0.5, 1.5), blur_limit=0),
+                A.GaussNoise(std_range=(0.01, 0.06)),
+                A.ImageCompression(quality_range=(40, 90)),
+            ],
+            p=0.3,
+        ),
+    ]
 
 
 def _geometry(size: int) -> list[A.BasicTransform]:
@@ -145,3 +175,24 @@ def apply_seeded(
     compose.set_random_seed(seed % 2**32)
     result = compose(image=image, mask=mask.astype(np.uint8) * 255)
     return result["image"], result["mask"] > 127
+
+
+def apply_soft(
+    compose: A.Compose, image: NDArray[np.uint8], label: NDArray[np.uint8], seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Augment a photo and its soft label with randomness from ``seed`` alone.
+
+    Args:
+        compose: from :func:`augmentation`.
+        image: uint8 (H, W, 3).
+        label: uint8 (h, w), 255 times a probability; brought to the photo's size first.
+        seed: any int.
+
+    Returns:
+        uint8 (S, S, 3) and float32 (S, S) in [0, 1].
+    """
+    if label.shape != image.shape[:2]:
+        label = np.asarray(cv2.resize(label, image.shape[1::-1]), dtype=np.uint8)
+    compose.set_random_seed(seed % 2**32)
+    result = compose(image=image, mask=label)
+    return result["image"], result["mask"].astype(np.float32) / 255

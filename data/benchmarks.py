@@ -70,11 +70,14 @@ class Published:
     notice: str
 
 
+# The addresses are those that the READMEs and download scripts of published methods give (SelfMask,
+# FOUND, U²-Net's and others'); no checksum is published with them.
 _ECSSD = "https://www.cse.cuhk.edu.hk/leojia/projects/hsaliency"
 _DUTS = "http://saliencydetection.net/duts"
 _DUTS_NOTICE = (
-    "Published by its authors for research; the photos come from ImageNet and SUN and stay under "
-    "the terms of their owners, no licence to them comes with this program. See the homepage. "
+    "For research: read the authors' terms on the homepage, they decide. The photos come from "
+    "ImageNet and SUN and stay under the terms of their owners; no licence to them comes with this "
+    "program. "
     "Cite: Wang et al., Learning to Detect Salient Objects with Image-level Supervision, CVPR 2017."
 )
 PUBLISHED = {
@@ -83,8 +86,9 @@ PUBLISHED = {
         (Archive(f"{_ECSSD}/data/ECSSD/images.zip"),
          Archive(f"{_ECSSD}/data/ECSSD/ground_truth_mask.zip")),
         ".", f"{_ECSSD}/dataset.html",
-        "Published by its authors for research; the photos come from the Internet and stay under "
-        "the terms of their owners, no licence to them comes with this program. See the homepage. "
+        "For research: read the authors' terms on the homepage, they decide. The photos come from "
+        "the Internet and stay under the terms of their owners; no licence to them comes with this "
+        "program. "
         "Cite: Shi et al., Hierarchical Image Saliency Detection on Extended CSSD, TPAMI 2016.",
     ),
     "duts-te": Published(

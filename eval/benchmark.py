@@ -26,43 +26,54 @@ from data.errors import InputError
 from data.files import replacing, write_json
 from data.photos import PHOTO_SUFFIXES
 from data.progress import progress as progress_bar
+from eval.curves import CurveMetrics
 from eval.metrics import BOOTSTRAP_SAMPLES, SaliencyMetrics
 from eval.protocols import Protocol
+from eval.report import write_report
 
 SaliencyMap = NDArray[np.float32]
+Predictor = Callable[[Path], SaliencyMap]
 Result = dict[str, Any]
 
 CONFIDENCE = 0.95
 
 
 def score(
-    predict: Callable[[Path], SaliencyMap],
+    predict: Predictor,
     pairs: Sequence[Pair],
     protocols: Sequence[Protocol],
     progress: bool = True,
     *,
     benchmark: str | None = None,
+    method: Result | None = None,
     output: Path | str | None = None,
+    report: Path | str | None = None,
     seed: int = 0,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> dict[str, Result]:
-    """Score a segmenter on a benchmark. It is called once for each photo.
+    """Score a method on a benchmark. It is called once for each photo.
+
+    For a report's pictures it is called again, for 60 photos at most: that is cheaper than keeping
+    every map until it is known which are wanted.
 
     Args:
-        predict: takes a photo's path, returns its saliency map, float32 (H, W) in [0, 1].
+        predict: takes a photo's path, returns its saliency map, float32 (H, W) in [0, 1];
+            :func:`saved_maps` makes one of a folder of maps.
         pairs: of :func:`data.benchmarks.find_pairs`.
         protocols: at least one; all are served by the same maps.
         progress: show a bar on stderr.
         benchmark: its name in the result; the folder's name when left out.
+        method: what is scored, JSON-able, for the result (``kind``, ``name``, and what made it).
         output: JSON file to write; the per-image tables go beside it as ``NAME.PROTOCOL.csv``.
+        report: HTML file to write (:mod:`eval.report`).
         seed: of the bootstrap intervals.
         samples: bootstrap samples.
 
     Returns:
         Protocol name to result: ``protocol``, ``protocol_settings``, ``benchmark``,
-        ``fingerprint``, ``images``, ``metrics`` and ``intervals`` (metric name to value and to
-        [low, high]), ``bootstrap`` (how the intervals were made),
-        ``code_version``.
+        ``fingerprint``, ``images``, ``method`` (where it was given), ``metrics`` and
+        ``intervals`` (metric name to value and to [low, high]), ``bootstrap`` (how the intervals
+        were made), ``code_version``.
 
     Raises:
         InputError: no pairs or no protocol, unreadable photos or masks (all of them listed), or a
@@ -72,31 +83,48 @@ def score(
         raise InputError("no pairs to score")
     if not protocols:
         raise InputError("no protocol to score by")
-    metrics = [SaliencyMetrics(protocol) for protocol in protocols]
-    bar = progress_bar(len(pairs), unit="img", label="score") if progress else None
-    with nullcontext() if bar is None else bar:
-        for position, pair in enumerate(pairs):
-            try:
-                truth = read_mask(pair.mask)
-                prediction = predict(pair.image)
-            except InputError as error:
-                raise _all_unreadable(error, pairs[position:]) from None
-            saliency_map = resize_map(prediction, truth.shape, pair.name)
-            for each in metrics:
-                each.update(saliency_map, truth, pair.name)
-            if bar is not None:
-                bar.update()
+    metrics = _one_pass(predict, pairs, protocols, progress)
     common = {
         "benchmark": benchmark or benchmark_name(pairs),
         "fingerprint": fingerprint(pairs),
         "images": len(pairs),
+        **({} if method is None else {"method": method}),
     }
     results = {each.protocol.name: _result(each, common, seed, samples) for each in metrics}
     if output is not None:
         for each in metrics:
             _write_table(table_path(output, each.protocol.name), each)
         write_scores(output, results)  # last: where it lies, the tables are whole
+    if report is not None:
+        write_report(
+            report, results, metrics, pairs, lambda pair: _map_and_truth(predict, pair), progress
+        )
     return results
+
+
+def _one_pass(
+    predict: Predictor, pairs: Sequence[Pair], protocols: Sequence[Protocol], progress: bool
+) -> list[CurveMetrics]:
+    """Every map once, into the metrics of every protocol."""
+    metrics = [CurveMetrics(protocol) for protocol in protocols]
+    bar = progress_bar(len(pairs), unit="img", label="score") if progress else None
+    with nullcontext() if bar is None else bar:
+        for position, pair in enumerate(pairs):
+            try:
+                saliency_map, truth = _map_and_truth(predict, pair)
+            except InputError as error:
+                raise _all_unreadable(error, pairs[position:]) from None
+            for each in metrics:
+                each.update(saliency_map, truth, pair.name)
+            if bar is not None:
+                bar.update()
+    return metrics
+
+
+def _map_and_truth(predict: Predictor, pair: Pair) -> tuple[SaliencyMap, SaliencyMap]:
+    """A photo's saliency map and ground truth, of the same size."""
+    truth = read_mask(pair.mask)
+    return resize_map(predict(pair.image), truth.shape, pair.name), truth
 
 
 def _all_unreadable(first: InputError, pairs: Sequence[Pair]) -> InputError:
@@ -121,40 +149,24 @@ def _result(metrics: SaliencyMetrics, common: Result, seed: int, samples: int) -
     }
 
 
-def score_maps(
-    maps: Path | str,
-    pairs: Sequence[Pair],
-    protocols: Sequence[Protocol],
-    progress: bool = True,
-    *,
-    benchmark: str | None = None,
-    output: Path | str | None = None,
-    seed: int = 0,
-    samples: int = BOOTSTRAP_SAMPLES,
-) -> dict[str, Result]:
-    """Score saliency maps that lie in a folder, one grey image with the stem of each photo.
+def saved_maps(folder: Path | str, pairs: Sequence[Pair]) -> Predictor:
+    """The maps of any method: one grey image with the stem of each photo, 8 or 16 bit.
 
-    Maps of photos that are not in the benchmark are left alone. Arguments, result and errors
-    are those of :func:`score`.
+    Maps of photos that are not in the benchmark are left alone.
 
     Args:
-        maps: folder of grey images, 8 or 16 bit.
+        folder: of the maps.
+        pairs: of the benchmark.
+
+    Returns:
+        What :func:`score` takes: from a photo's path to its map. It raises InputError for a file
+        that is not a grey image.
 
     Raises:
-        InputError: no such folder, photos without a map (listed), two maps of one photo, or a map
-            that is not a grey image.
+        InputError: no such folder, photos without a map (listed), or two maps of one photo.
     """
-    of_photo = _find_maps(Path(maps), pairs)
-    return score(
-        lambda photo: read_grey(of_photo[photo]),
-        pairs,
-        protocols,
-        progress,
-        benchmark=benchmark,
-        output=output,
-        seed=seed,
-        samples=samples,
-    )
+    of_photo = _find_maps(Path(folder), pairs)
+    return lambda photo: read_grey(of_photo[photo])
 
 
 def _find_maps(folder: Path, pairs: Sequence[Pair]) -> dict[Path, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ Result = dict[str, Any]
 Columns = dict[str, Floats]
 Statistic = Callable[[Floats, Columns], Floats]
 """(B, N) multiplicities of the images and their columns to (B,) values of a metric."""
+SETTINGS = ("metrics", "averaging", "beta_squared", "empty_iou")
+"""What a comparison must know of a protocol."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,31 @@ def read_scores(path: Path | str) -> dict[str, Result]:
     needed = {"protocol", "protocol_settings", "benchmark", "fingerprint", "images", "metrics"}
     if not results or not all(isinstance(each, dict) and needed <= each.keys() for each in results):
         raise InputError(f"{path}: not a score; needed: the file of `saliency eval --out`")
+    for result in results:
+        _check_settings(path, result)
     return {result["protocol"]: result for result in results}
+
+
+def _check_settings(path: Path | str, result: Result) -> None:
+    """That a score says how it was computed, and has each metric that it says it has."""
+    protocol, settings, metrics = (
+        result[name] for name in ("protocol", "protocol_settings", "metrics")
+    )
+    again = "score the photos again with `saliency eval --out`"
+    # The name becomes part of the table's file name.
+    if not isinstance(protocol, str) or not re.fullmatch(r"[\w-]+", protocol):
+        raise InputError(f"{path}: {protocol!r} is not a protocol's name; {again}")
+    settings = settings if isinstance(settings, dict) else {}
+    if missing := [name for name in SETTINGS if name not in settings]:
+        raise InputError(
+            f"{path}: its protocol_settings lack {', '.join(missing)}, so it cannot be compared; "
+            f"{again}"
+        )
+    names = settings["metrics"]
+    if not isinstance(names, str) or not isinstance(metrics, dict):
+        raise InputError(f"{path}: its metrics are not those of this program; {again}")
+    if absent := [name for name in names.split() if name not in metrics]:
+        raise InputError(f"{path}: has no value of {', '.join(absent)}; {again}")
 
 
 def read_table(path: Path | str, protocol: str) -> tuple[list[str], Columns]:
@@ -202,9 +229,13 @@ def statistic(name: str, settings: Result, columns: Columns) -> Statistic | None
     """
     averaging = settings["averaging"]
     if name == "pooled_iou":
+        if not {"intersection", "union"} <= columns.keys():
+            return None
         empty = settings["empty_iou"]
         return lambda counts, of: ratio(counts @ of["intersection"], counts @ of["union"], empty)
     if name == "max_f" and averaging == "pr-then-max":
+        if not {"precision_at_best", "recall_at_best"} <= columns.keys():
+            return None
         beta_squared = settings["beta_squared"]
         return lambda counts, of: f_measure(
             _mean(counts, of["precision_at_best"]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from eval.boundary import boundary_f
 from eval.protocols import GREY_LEVELS, Comparison, Protocol
 from eval.structure import s_measure
 from eval.weighted import weighted_f
+
+LEVELS = 256
 
 OF_MAP = {"s_measure": s_measure, "weighted_f": weighted_f}
 """Measures of the prepared map and the ground truth."""
@@ -52,37 +55,32 @@ class ImageCounts:
 
 def thresholds_below(
     values: NDArray[np.float32], count: int, comparison: Comparison
-) -> NDArray[np.intp]:
+) -> NDArray[np.uint16]:
     """For each value x, how many of the thresholds k / 255, k < ``count``, it passes.
 
-    A multiplication gives the number up to one; comparing x with the float32 thresholds on either
-    side makes it exact. Ten times as fast as a binary search.
+    Those below round(255 x) are passed and those above are not, so that one comparison in float32,
+    with the threshold that is nearest, makes the number exact. Far faster than a binary search.
 
     Args:
-        values: float32, any shape, in [0, 1].
+        values: float32 (H, W), in [0, 1].
         count: number of thresholds, at most 256.
         comparison: ``>`` counts the thresholds below x, ``>=`` those below or equal.
 
     Returns:
-        intp, shape of ``values``, in 0..``count``.
+        uint16 (H, W), in 0..``count``.
     """
-    levels = (np.arange(count) / GREY_LEVELS).astype(np.float32)
-    edge = np.array([np.inf], dtype=np.float32)
-    below, above = np.concatenate([-edge, levels]), np.concatenate([levels, edge])
-    scaled = values * np.float32(GREY_LEVELS)
-    if comparison == ">":
-        index: NDArray[np.intp] = np.minimum(np.ceil(scaled).astype(np.intp), count)
-        index -= values <= below[index]
-        index += values > above[index]
-    else:
-        index = np.minimum(np.floor(scaled).astype(np.intp) + 1, count)
-        index -= values < below[index]
-        index += values >= above[index]
-    return index
+    import cv2
+
+    levels = (np.arange(LEVELS) / GREY_LEVELS).astype(np.float32)
+    nearest = np.rint(values * np.float32(GREY_LEVELS)).astype(np.uint8)
+    threshold = cv2.LUT(nearest, levels)
+    passed = values > threshold if comparison == ">" else values >= threshold
+    number: NDArray[np.uint16] = np.add(nearest, passed, dtype=np.uint16)
+    return np.minimum(number, np.uint16(count), out=number)
 
 
 def threshold_counts(
-    values: NDArray[np.float32], truth: NDArray[np.bool_], count: int, comparison: Comparison
+    passed: NDArray[np.uint16], truth: NDArray[np.bool_], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """True positives and predicted foreground at all thresholds, in one pass over the map.
 
@@ -90,17 +88,25 @@ def threshold_counts(
     top: the pixels that pass threshold k are those that pass more than k thresholds.
 
     Args:
-        values: float32 (H, W) in [0, 1].
+        passed: (H, W), thresholds passed, of :func:`thresholds_below`.
         truth: bool (H, W).
-        count: number T of thresholds k / 255.
-        comparison: ``>`` or ``>=``.
+        count: number T of thresholds.
 
     Returns:
         Two int32 (T,): true positives, predicted foreground.
     """
-    passed = thresholds_below(values.ravel(), count, comparison)
-    bins = count + 1
-    histogram = np.bincount(passed + bins * truth.ravel(), minlength=2 * bins).reshape(2, bins)
+    return _from_top(_joint_histogram(passed, truth, count + 1))
+
+
+def _joint_histogram(
+    values: NDArray[np.unsignedinteger], truth: NDArray[np.bool_], bins: int
+) -> NDArray[np.int64]:
+    """(2, ``bins``): how often each value occurs in the background and in the foreground."""
+    joint = np.add(values, truth * np.uint16(bins), dtype=np.uint16)
+    return np.bincount(joint.ravel(), minlength=2 * bins).reshape(2, bins)
+
+
+def _from_top(histogram: NDArray[np.number]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     tail = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
     return tail[1].astype(np.int32), tail.sum(axis=0).astype(np.int32)
 
@@ -116,21 +122,18 @@ def count_image(
         truth: bool (H, W).
         name: the image's name.
     """
+    return (_count_levels if rules.eight_bit else _count_values)(rules, values, truth, name)
+
+
+def _count_values(
+    rules: Protocol, values: NDArray[np.float32], truth: NDArray[np.bool_], name: str
+) -> ImageCounts:
+    """A map of any values, pixel by pixel."""
     prepared = rules.prepare(values)
-    hits, area = threshold_counts(
-        rules.quantise(prepared), truth, rules.thresholds, rules.comparison
-    )
-    cut, adaptive = rules.cut(prepared), rules.cut_adaptively(prepared)
-    measures = {
-        measure: of_map(prepared, truth)
-        for measure, of_map in OF_MAP.items()
-        if measure in rules.metrics
-    }
-    measures |= {
-        measure: of_mask(cut, truth)
-        for measure, of_mask in OF_MASK.items()
-        if measure in rules.metrics
-    }
+    compared = prepared.astype(np.float32, copy=False)
+    passed = thresholds_below(compared, rules.thresholds, rules.comparison)
+    hits, area = threshold_counts(passed, truth, rules.thresholds)
+    cut, adaptive = rules.cut(prepared), rules.cut_adaptively(prepared, float(prepared.mean()))
     return ImageCounts(
         name=name,
         pixels=truth.size,
@@ -142,5 +145,71 @@ def count_image(
         adaptive_hits=int(np.count_nonzero(adaptive & truth)),
         adaptive_area=int(np.count_nonzero(adaptive)),
         error=float(np.abs(prepared - truth).mean(dtype=np.float64)),
-        measures=measures,
+        measures=_measures(rules, truth, lambda: prepared, lambda: cut),
     )
+
+
+def _count_levels(
+    rules: Protocol, values: NDArray[np.float32], truth: NDArray[np.bool_], name: str
+) -> ImageCounts:
+    """An 8-bit map has 256 values at most: each is looked at once, however often it occurs."""
+    import cv2
+
+    levels = rules.levels(values)
+    histogram = _joint_histogram(levels, truth, LEVELS)
+    present = np.flatnonzero(histogram.any(axis=0))
+    outside, inside = histogram[:, present]
+    prepared = rules.stretch(present / GREY_LEVELS)
+    compared = rules.truncate(prepared)[None]
+    passed = thresholds_below(compared, rules.thresholds, rules.comparison)[0]
+    bins = rules.thresholds + 1
+    hits, area = _from_top(
+        np.stack([np.bincount(passed, weights, bins) for weights in (outside, inside)])
+    )
+    mean = float(prepared @ (outside + inside)) / truth.size
+    cut, adaptive = rules.cut(prepared), rules.cut_adaptively(prepared, mean)
+
+    def looked_up(column: NDArray[Any]) -> NDArray[Any]:
+        table = np.zeros(LEVELS, column.dtype)
+        table[present] = column
+        return np.asarray(cv2.LUT(levels, table))
+
+    return ImageCounts(
+        name=name,
+        pixels=truth.size,
+        truth=int(inside.sum()),
+        hits=hits,
+        area=area,
+        cut_hits=int(inside[cut].sum()),
+        cut_area=int((inside + outside)[cut].sum()),
+        adaptive_hits=int(inside[adaptive].sum()),
+        adaptive_area=int((inside + outside)[adaptive].sum()),
+        error=float(prepared @ outside + (1 - prepared) @ inside) / truth.size,
+        measures=_measures(
+            rules, truth, lambda: looked_up(prepared), lambda: looked_up(cut.view(np.uint8)) > 0
+        ),
+    )
+
+
+def _measures(
+    rules: Protocol,
+    truth: NDArray[np.bool_],
+    prepared: Callable[[], NDArray[np.floating]],
+    cut: Callable[[], NDArray[np.bool_]],
+) -> dict[str, float]:
+    """What cannot be told from counts, of what the protocol reports.
+
+    Args:
+        rules: the protocol.
+        truth: bool (H, W).
+        prepared: gives the prepared map; not called where nothing needs it.
+        cut: gives the map cut at 0.5; likewise.
+    """
+    values: dict[str, float] = {}
+    if wanted := OF_MAP.keys() & set(rules.metrics):
+        of_map = prepared()
+        values |= {measure: OF_MAP[measure](of_map, truth) for measure in sorted(wanted)}
+    if wanted := OF_MASK.keys() & set(rules.metrics):
+        of_mask = cut()
+        values |= {measure: OF_MASK[measure](of_mask, truth) for measure in sorted(wanted)}
+    return values

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.errors import InputError
 from eval.counts import ImageCounts, count_image
-from eval.protocols import GREY_LEVELS, Protocol
+from eval.protocols import GREY_LEVELS, Protocol, get_protocol
 from eval.ratios import Floats, f_measure, ratio
 from eval.tables import PLAIN_MEANS, first_best, image_rows, image_values
 
@@ -40,8 +40,16 @@ class SaliencyMetrics:
     ``boundary_f``          contour F-measure at 0.5 (:mod:`eval.boundary`), mean over images
     ======================  =================================================================
 
-    A protocol reports those that it declares. All are in [0, 1]. What they are for an empty
-    prediction or ground truth, the protocol or the measure says. About 2 kB are kept of each image.
+    A protocol reports those that it declares. All are in [0, 1], higher is better but for ``mae``.
+
+    F is (1 + β²) P R / (β² P + R) with precision P = TP / (TP + FP) and recall R = TP / (TP + FN)
+    (Achanta et al., CVPR 2009, eq. 7), and 0 where P = R = 0. Where nothing is predicted P is the
+    protocol's ``empty_precision``, where there is nothing to find R is its ``empty_recall``, and
+    where both are so IoU is its ``empty_iou``; the last four rows say their own rules. Sources are
+    the protocol's ``source``, and for MAE Perazzi et al., CVPR 2012.
+
+    Of each image its counts are kept, about 2 kB, and no map. Accumulators that took in different
+    images are joined by :meth:`merge`, in any order, without loss.
 
     >>> from eval.protocols import get_protocol
     >>> metrics = SaliencyMetrics(get_protocol("voynov"))
@@ -188,6 +196,30 @@ class SaliencyMetrics:
         # The E-measure's N / (N - 1) of a perfect map is no reason to report more than 1.
         values |= {name: np.minimum(values[name], 1) for name in E_MEASURES if name in values}
         return {name: values[name] for name in rules.metrics}
+
+
+def score_map(
+    prediction: ArrayLike, truth: ArrayLike, protocol: str = "voynov"
+) -> dict[str, float]:
+    """Every metric of one image: the functional form of :class:`SaliencyMetrics`.
+
+    Args:
+        prediction: saliency map (H, W), floating or bool, in [0, 1].
+        truth: ground truth (H, W), bool, or floating in [0, 1].
+        protocol: by name.
+
+    Returns:
+        metric name to value, see :class:`SaliencyMetrics`.
+
+    Raises:
+        InputError: as :meth:`SaliencyMetrics.update`, or an unknown protocol.
+
+    >>> score_map([[0.9, 0.2], [0.1, 0.0]], [[1.0, 1.0], [0.0, 0.0]])["recall"]
+    0.5
+    """
+    metrics = SaliencyMetrics(get_protocol(protocol))
+    metrics.update(prediction, truth)
+    return metrics.compute()
 
 
 def resampled(number: int, samples: int, seed: int) -> Iterator[Floats]:

@@ -82,11 +82,21 @@ class Protocol:
         Returns:
             floating (H, W) in [0, 1].
         """
-        values: NDArray[np.floating] = prediction
-        if self.eight_bit:
-            # float64 from here on, as the tools do that read 8-bit maps: truncation to 8 bits
-            # would turn float32's rounding errors into whole levels.
-            values = np.rint(prediction.astype(np.float64) * GREY_LEVELS) / GREY_LEVELS
+        if not self.eight_bit:
+            return self.stretch(prediction)
+        return self.stretch(self.levels(prediction) / GREY_LEVELS)
+
+    def levels(self, prediction: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """A map in [0, 1] rounded to 8 bits as a saved PNG would be."""
+        levels: NDArray[np.uint8] = np.rint(prediction * np.float32(GREY_LEVELS)).astype(np.uint8)
+        return levels
+
+    def stretch(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """``prediction``'s rule, on a map or on the values that occur in one.
+
+        An 8-bit map comes as float64, as it does in the tools that read such maps: truncation to
+        8 bits would turn float32's rounding errors into whole levels.
+        """
         low, high = values.min(), values.max()
         if self.prediction == "min-max" and high > low:
             values = (values - low) / (high - low)
@@ -95,10 +105,8 @@ class Protocol:
             values = values / (high + MAX_EPSILON)
         return values
 
-    def quantise(self, prepared: NDArray[np.floating]) -> NDArray[np.float32]:
-        """What is compared with the thresholds: the prepared map, truncated if so declared."""
-        if not self.eight_bit:
-            return prepared.astype(np.float32, copy=False)
+    def truncate(self, prepared: NDArray[np.floating]) -> NDArray[np.float32]:
+        """A prepared 8-bit map truncated to 8 bits again: what is compared with the thresholds."""
         truncated: NDArray[np.float32] = np.floor(prepared * GREY_LEVELS).astype(np.float32)
         return truncated / np.float32(GREY_LEVELS)
 
@@ -118,9 +126,14 @@ class Protocol:
         """The predicted foreground at 0.5."""
         return prepared >= 0.5 if self.cut_comparison == ">=" else prepared > 0.5
 
-    def cut_adaptively(self, prepared: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """The foreground at twice the map's mean, 1 at most (Achanta et al., CVPR 2009, eq. 6)."""
-        cut: NDArray[np.bool_] = prepared >= min(2 * prepared.mean(), 1)
+    def cut_adaptively(self, prepared: NDArray[np.floating], mean: float) -> NDArray[np.bool_]:
+        """The foreground at twice the map's mean, 1 at most (Achanta et al., CVPR 2009, eq. 6).
+
+        Args:
+            prepared: a map, or the values that occur in one.
+            mean: of the map, over its pixels.
+        """
+        cut: NDArray[np.bool_] = prepared >= min(2 * mean, 1)
         return cut
 
 

@@ -2,7 +2,9 @@
 
 Background is what is joined to the photo's border by a long stretch of it, measured on
 superpixels; salient is what contrasts with background; a least-squares problem makes both agree.
-Constants and adaptive bandwidths are those of the authors' released code.
+Constants, adaptive bandwidths, the border's width and the cut-offs are those of the authors'
+released code, which the paper does not always state. Its removal of picture frames is left out:
+on ECSSD it changes no score by more than 0.0002.
 """
 
 from __future__ import annotations
@@ -17,6 +19,12 @@ Flags = NDArray[np.bool_]
 
 PIXELS_PER_SUPERPIXEL = 600
 SLIC_COMPACTNESS = 20.0
+SLIC_SMALLEST = 0.25
+"""Share of the expected size below which a superpixel is merged into a neighbour, as in the
+authors' SLIC. scikit-image's own ½ merges small objects into what surrounds them."""
+BORDER_WIDTH = 8
+CUT_OFF = 3.0
+"""Weights end at so many standard deviations."""
 BOUNDARY_SIGMA = 1.0
 SPATIAL_SIGMA = 0.4
 BACKGROUND_WEIGHT = 5.0
@@ -33,8 +41,8 @@ class Superpixels:
         labels: (H, W), the superpixel of each pixel.
         colour_distance: (N, N), between mean CIELAB colours.
         place_distance: (N, N), between centres, sides of the photo as unit.
-        adjacent: (N, N), those that touch; none touches itself.
-        border: (N,), those on the photo's border.
+        adjacent: (N, N), those that share an edge of a pixel; none touches itself.
+        border: (N,), those that reach within 8 pixels of the photo's border.
     """
 
     labels: NDArray[np.intp]
@@ -89,7 +97,7 @@ def robust_background(photo: NDArray[np.uint8]) -> Floats:
     bandwidths = Bandwidths.of(graph)
     connectivity = boundary_connectivity(graph, bandwidths)
     # Eq. 6: P(background) = 1 - exp(-connectivity² / 2σ²).
-    background = 1 - _gaussian(connectivity, BOUNDARY_SIGMA)
+    background = 1 - np.exp(-(connectivity**2) / (2 * BOUNDARY_SIGMA**2))
     contrast = background_weighted_contrast(graph, background)
     certain = connectivity > CERTAIN_CONNECTIVITY
     weights = np.where(certain, CERTAIN_WEIGHT, background) * BACKGROUND_WEIGHT
@@ -105,14 +113,21 @@ def superpixels(photo: NDArray[np.uint8]) -> Superpixels:
 
     height, width = photo.shape[:2]
     count = max(1, round(height * width / PIXELS_PER_SUPERPIXEL))
-    segments = slic(photo, n_segments=count, compactness=SLIC_COMPACTNESS, start_label=0)
+    segments = slic(
+        photo,
+        n_segments=count,
+        compactness=SLIC_COMPACTNESS,
+        min_size_factor=SLIC_SMALLEST,
+        start_label=0,
+    )
     labels = np.unique(segments, return_inverse=True)[1].reshape(height, width)
     number = int(labels.max()) + 1
     rows, columns = np.indices(labels.shape)
     places = _means(labels, np.stack([rows / height, columns / width], axis=2), number)
     colours = rgb2lab(_means(labels, photo, number)[None] / 255)[0]
     border = np.zeros(number, dtype=np.bool_)
-    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+    band = BORDER_WIDTH
+    for edge in (labels[:band], labels[-band:], labels[:, :band], labels[:, -band:]):
         border[edge] = True
     return Superpixels(
         labels, cdist(colours, colours), cdist(places, places), _touching(labels, number), border
@@ -129,14 +144,9 @@ def _means(labels: NDArray[np.intp], values: NDArray[np.generic], number: int) -
 
 
 def _touching(labels: NDArray[np.intp], number: int) -> Flags:
-    """Which labels meet along a side or a corner of a pixel."""
+    """Which labels meet along a side of a pixel."""
     adjacent = np.zeros((number, number), dtype=np.bool_)
-    for first, second in (
-        (labels[:-1], labels[1:]),
-        (labels[:, :-1], labels[:, 1:]),
-        (labels[:-1, :-1], labels[1:, 1:]),
-        (labels[1:, :-1], labels[:-1, 1:]),
-    ):
+    for first, second in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
         adjacent[first, second] = True
     adjacent |= adjacent.T
     np.fill_diagonal(adjacent, False)
@@ -144,8 +154,9 @@ def _touching(labels: NDArray[np.intp], number: int) -> Flags:
 
 
 def _gaussian(distance: Floats, sigma: float) -> Floats:
+    """exp(-d²/2σ²), 0 beyond three standard deviations."""
     weights: Floats = np.exp(-(distance**2) / (2 * sigma**2))
-    return weights
+    return np.where(distance <= CUT_OFF * sigma, weights, 0.0)
 
 
 def _two_steps(adjacent: Flags) -> Flags:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,19 +27,20 @@ def s_measure(prediction: Map, truth: Mask) -> float:
         In [0, 1].
     """
     values = prediction.astype(np.float64, copy=False)
-    share = float(truth.mean())
+    share = np.count_nonzero(truth) / truth.size
     if share == 0:
         return float(1 - values.mean())
     if share == 1:
         return float(values.mean())
-    of_objects = share * _uniform(values[truth]) + (1 - share) * _uniform((1 - values)[~truth])
+    of_objects = share * _uniform(values[truth]) + (1 - share) * _uniform(1 - values[~truth])
     return max(0.0, OBJECT_WEIGHT * of_objects + (1 - OBJECT_WEIGHT) * _regions(values, truth))
 
 
 def _uniform(values: Map) -> float:
     """How bright and how even the map is on an object: 2x̄ / (x̄² + 1 + σ) (eq. 4, λ = ½)."""
     mean = float(values.mean())
-    deviation = float(values.std(ddof=1)) if values.size > 1 else 0.0
+    off = values - mean
+    deviation = math.sqrt(np.vdot(off, off) / (values.size - 1)) if values.size > 1 else 0.0
     return 2 * mean / (mean**2 + 1 + deviation + _EPSILON)
 
 
@@ -48,24 +51,37 @@ def _regions(values: Map, truth: Mask) -> float:
     without pixels has weight 0.
     """
     height, width = truth.shape
-    row, column = (round(float(place.mean())) + 1 for place in np.nonzero(truth))
+    row, column = _centroid(truth)
     score = 0.0
-    for rows in (slice(0, row), slice(row, height)):
-        for columns in (slice(0, column), slice(column, width)):
+    for rows in (slice(0, row + 1), slice(row + 1, height)):
+        for columns in (slice(0, column + 1), slice(column + 1, width)):
             block = values[rows, columns]
             if block.size:
                 score += block.size / truth.size * _similarity(block, truth[rows, columns])
     return score
 
 
+def _centroid(truth: Mask) -> tuple[int, int]:
+    """Mean row and column of an object's pixels, rounded."""
+    total = np.count_nonzero(truth)
+    means = []
+    for across in (1, 0):
+        along = np.count_nonzero(truth, axis=across)
+        means.append(int(along @ np.arange(len(along))) / total)
+    return round(means[0]), round(means[1])
+
+
 def _similarity(values: Map, truth: Mask) -> float:
     """4 x̄ȳσ_xy / ((x̄² + ȳ²)(σ_x² + σ_y²)); 1 where both are 0, 0 where the first alone is."""
     freedom = values.size - 1 + _EPSILON
-    mean_x, mean_y = float(values.mean()), float(truth.mean())
+    inside = np.count_nonzero(truth)
+    mean_x, mean_y = float(values.mean()), inside / values.size
     # Differences before squares: whether a block is flat must not hang on rounding errors.
-    off_x, off_y = values - mean_x, truth - mean_y
-    variances = float((off_x**2).sum() / freedom) + float((off_y**2).sum() / freedom)
-    above = 4 * mean_x * mean_y * float((off_x * off_y).sum() / freedom)
+    off = values - mean_x
+    variances = (float(np.vdot(off, off)) + inside * (1 - mean_y)) / freedom
+    mixed = 0 < inside < values.size
+    covariance = (float(off[truth].sum()) - mean_y * float(off.sum())) / freedom if mixed else 0.0
+    above = 4 * mean_x * mean_y * covariance
     below = (mean_x**2 + mean_y**2) * variances
     if above != 0:
         return above / (below + _EPSILON)

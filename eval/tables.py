@@ -17,6 +17,7 @@ PLAIN_MEANS = (
 )  # fmt: skip
 """Metrics that are the mean over images of a value that each image has."""
 E_OF_CURVE = frozenset({"max_e", "mean_e"})
+_BATCH = 64
 
 
 def image_values(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Floats]:
@@ -30,10 +31,6 @@ def image_values(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Fl
         np.array([getattr(image, name) for image in images], dtype=np.float64)
         for name in ("pixels", "truth", "cut_hits", "cut_area")
     )
-    curve_hits = np.stack([image.hits for image in images])
-    curve_area = np.stack([image.area for image in images])
-    precision_curve = ratio(curve_hits, curve_area, rules.empty_precision)
-    recall_curve = ratio(curve_hits, truth[:, None], rules.empty_recall)
     values = {
         "iou": ratio(hits, area + truth - hits, rules.empty_iou),
         "accuracy": (pixels - area - truth + 2 * hits) / pixels,
@@ -42,17 +39,36 @@ def image_values(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Fl
         "recall": ratio(hits, truth, rules.empty_recall),
         "intersection": hits,
         "union": area + truth - hits,
-        "precision_curve": precision_curve,
-        "recall_curve": recall_curve,
-        "f_curve": f_measure(precision_curve, recall_curve, rules.beta_squared),
     }
-    values |= _adaptive(images, rules, truth, pixels)
-    if E_OF_CURVE.intersection(rules.metrics):
-        values["e_curve"] = e_measure(curve_hits, curve_area, truth[:, None], pixels[:, None])
+    values |= _adaptive(images, rules, truth, pixels) | _curves(images, rules)
     measured = images[0].measures
     return values | {
         name: np.array([image.measures[name] for image in images]) for name in measured
     }
+
+
+def _curves(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Floats]:
+    """Precision, recall, F and, where it is reported, E at every threshold: (N, T) each.
+
+    Some images at a time, or what is computed on the way takes several times the memory.
+    """
+    shape = (len(images), rules.thresholds)
+    names = ["precision_curve", "recall_curve", "f_curve"]
+    if E_OF_CURVE.intersection(rules.metrics):
+        names.append("e_curve")
+    curves: dict[str, Floats] = {name: np.empty(shape) for name in names}
+    for start in range(0, len(images), _BATCH):
+        some = images[start : start + _BATCH]
+        rows = slice(start, start + len(some))
+        hits, area = np.stack([each.hits for each in some]), np.stack([each.area for each in some])
+        truth, pixels = np.array([[each.truth, each.pixels] for each in some]).T[..., None]
+        precision = ratio(hits, area, rules.empty_precision)
+        recall = ratio(hits, truth, rules.empty_recall)
+        curves["precision_curve"][rows], curves["recall_curve"][rows] = precision, recall
+        curves["f_curve"][rows] = f_measure(precision, recall, rules.beta_squared)
+        if "e_curve" in curves:
+            curves["e_curve"][rows] = e_measure(hits, area, truth, pixels)
+    return curves
 
 
 def _adaptive(

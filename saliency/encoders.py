@@ -65,6 +65,22 @@ def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
     encoder.load_state_dict(mapped)
 
 
+def imagenet_classifier() -> nn.Module:
+    """The whole network behind those weights: (N, 3, H, W) in [-1, 1] to class scores.
+
+    Its ``forward_features`` gives the last feature maps, (N, 1280, H/32, W/32).
+
+    Raises:
+        InputError: the package is missing or altered.
+    """
+    import timm
+
+    source = torch.load(_wheel_file(), map_location="cpu", weights_only=True)
+    network: nn.Module = timm.create_model(LITE0.removeprefix("tu-"), pretrained=False)
+    network.load_state_dict(dict(zip(network.state_dict(), source.values(), strict=True)))
+    return network.eval().requires_grad_(False)
+
+
 def _wheel_file() -> Path:
     """The weights in the installed package, found without running its code."""
     spec = find_spec(LITE0_PACKAGE)

@@ -40,6 +40,7 @@ class SegmenterConfig:
         size: shortest side at which photos are segmented.
         supervision: ``none``, or ``imagenet-classes`` for an encoder pretrained on class labels.
         provenance: config, seed, code version and sha256 of what it was trained on.
+        refine: name in :data:`saliency.refine.REFINERS`, used unless the caller asks for another.
     """
 
     encoder: str = "tu-tf_efficientnet_lite0"
@@ -47,6 +48,7 @@ class SegmenterConfig:
     size: int = 128
     supervision: Literal["none", "imagenet-classes"] = "none"
     provenance: dict[str, Any] = field(default_factory=dict)
+    refine: str = "none"
 
 
 def read_config(path: Path) -> SegmenterConfig:
@@ -137,9 +139,12 @@ class Segmenter:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        from saliency.refine import get_refiner
+
         path = WEIGHTS / folder if (WEIGHTS / folder / "config.json").exists() else Path(folder)
         try:
             config = read_config(path / "config.json")
+            get_refiner(config.refine)
             network = build_network(config)
             network.load_state_dict(load_file(path / "model.safetensors"))
         except SegmenterError as error:
@@ -183,31 +188,51 @@ class Segmenter:
             weights.unlink(missing_ok=True)
             config.unlink(missing_ok=True)
 
-    def predict(self, image: Any) -> NDArray[np.float32]:
+    def predict(
+        self, image: Any, *, refine: str | None = None, size: int | None = None
+    ) -> NDArray[np.float32]:
         """Saliency map of one image.
 
         Args:
             image: see :func:`saliency.photo.to_rgb`.
+            refine: ``none``, ``guided`` or ``bilateral``, see :mod:`saliency.refine`; ``None``: as
+                the segmenter's config says.
+            size: shortest side at which the network sees the photo; ``None``: the config's.
 
         Returns:
             float32 (H, W) in [0, 1], at the image's own size.
 
         Raises:
             ImageError: not an image.
+            ValueError: unknown refiner.
+        """
+        from saliency.refine import get_refiner
+
+        refiner = get_refiner(self.config.refine if refine is None else refine)
+        pixels = to_rgb(image)
+        return refiner(pixels, self.network_map(pixels, size))
+
+    def network_map(
+        self, pixels: NDArray[np.uint8], size: int | None = None
+    ) -> NDArray[np.float32]:
+        """The saliency map as the network gives it: neither enlarged nor refined.
+
+        Args:
+            pixels: uint8 (H, W, 3).
+            size: shortest side at which the network sees the photo; ``None``: the config's.
+
+        Returns:
+            float32 (h, w) in [0, 1], at the size of :func:`network_input`.
         """
         import torch
 
-        pixels = to_rgb(image)
-        height, width = pixels.shape[:2]
         with torch.inference_mode():
-            batch = torch.from_numpy(network_input(pixels, self.config.size).copy())
+            batch = torch.from_numpy(network_input(pixels, size or self.config.size).copy())
             batch = batch.to(self.device).permute(2, 0, 1)[None].float() / 127.5 - 1
             batch = batch.contiguous(memory_format=torch.channels_last)
-            small = torch.sigmoid(self.network(batch)).float()
-            full = torch.nn.functional.interpolate(
-                small, (height, width), mode="bilinear", align_corners=False
+            saliency_map: NDArray[np.float32] = (
+                torch.sigmoid(self.network(batch).float())[0, 0].cpu().numpy()
             )
-        saliency_map: NDArray[np.float32] = full[0, 0].clamp(0, 1).cpu().numpy()
         return saliency_map
 
 
@@ -223,6 +248,7 @@ def predict_mask(
     threshold: float | None = None,
     model: Segmenter | str | os.PathLike[str] | None = None,
     device: str | None = None,
+    refine: str | None = None,
 ) -> NDArray[np.float32] | NDArray[np.bool_]:
     """Find the salient object of an image.
 
@@ -231,16 +257,18 @@ def predict_mask(
         threshold: in [0, 1]; when given, the result is a bool mask.
         model: a segmenter, its folder, or ``None`` for the one that comes with the package.
         device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
+        refine: ``none``, ``guided`` or ``bilateral``: whether and how the map is brought to the
+            photo's edges; ``None``: as the segmenter's config says.
 
     Returns:
         float32 (H, W) in [0, 1] at the image's own size, or bool (H, W): map >= threshold.
 
     Raises:
-        ValueError: not an image, a threshold outside [0, 1], or not a segmenter.
+        ValueError: not an image, a threshold outside [0, 1], an unknown refiner or segmenter.
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold {threshold}: must be in [0, 1]")
     if not isinstance(model, Segmenter):
         model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
-    saliency_map = model.predict(image)
+    saliency_map = model.predict(image, refine=refine)
     return saliency_map if threshold is None else saliency_map >= threshold

@@ -208,7 +208,12 @@ class Trainer:
         self.step_number, self.best = state["step_number"], state["best"]
 
     def step(self, images: Tensor, masks: Tensor) -> float:
-        """One update on uint8 images (N, 3, S, S) and bool masks (N, S, S); returns the loss."""
+        """One update; returns the loss.
+
+        Args:
+            images: uint8 (N, 3, S, S).
+            masks: (N, S, S), bool, or float in [0, 1].
+        """
         self.network.train()
         if self.pretrained:
             _freeze_statistics(self.network.get_submodule("encoder"))
@@ -288,7 +293,12 @@ def train_segmenter(
         validation_pairs=len(held_out),
     )
     trainer.network.load_state_dict(trainer.best["network"])
-    _segmenter(trainer, config, report, provenance).save_pretrained(out)
+    described = {
+        **provenance,
+        "training": config.settings(),
+        "validation_iou": round(report.validation_iou, 4),
+    }
+    finished(trainer, described).save_pretrained(out)
     return report
 
 
@@ -305,7 +315,7 @@ def _loop(
         config.batch,
         sampler=remaining,
         num_workers=config.workers,
-        worker_init_fn=_single_thread,
+        worker_init_fn=single_thread,
     )
     saved = time.monotonic()
     iou = trainer.best["iou"]
@@ -324,25 +334,19 @@ def _loop(
     save_torch(checkpoint, trainer.state())
 
 
-def _single_thread(_: int) -> None:
+def single_thread(_: int) -> None:
     """Loader workers share the cores with training; OpenCV's own threads would fight for them."""
     import cv2
 
     cv2.setNumThreads(0)
 
 
-def _segmenter(
-    trainer: Trainer, config: TrainConfig, report: TrainReport, provenance: dict[str, Any]
-) -> Segmenter:
+def finished(trainer: Trainer, provenance: dict[str, Any]) -> Segmenter:
+    """The trained network as a segmenter that says what went into it."""
     described = SegmenterConfig(
-        encoder=config.encoder,
-        size=config.size,
+        encoder=trainer.config.encoder,
+        size=trainer.config.size,
         supervision="imagenet-classes" if trainer.pretrained else "none",
-        provenance={
-            **provenance,
-            "training": config.settings(),
-            "validation_iou": round(report.validation_iou, 4),
-            "code": code_version(),
-        },
+        provenance={**provenance, "code": code_version()},
     )
     return Segmenter(trainer.network, described, str(trainer.device))

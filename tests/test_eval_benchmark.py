@@ -12,7 +12,7 @@ from PIL import Image
 from data.benchmarks import Pair, find_pairs, fingerprint, read_mask
 from data.errors import InputError
 from data.photos import read_photo
-from eval.benchmark import resize_map, score, score_maps, table_path
+from eval.benchmark import resize_map, saved_maps, score, table_path
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
 
@@ -95,13 +95,13 @@ def test_saved_maps_score_like_the_segmenter_that_made_them(
     rounded = score(
         lambda path: (brightness(path) * 255).round() / np.float32(255), pairs, [VOYNOV]
     )
-    assert score_maps(maps, pairs, [VOYNOV], progress=False) == rounded
+    assert score(saved_maps(maps, pairs), pairs, [VOYNOV], progress=False) == rounded
     for name in ("0001", "0003"):
         (maps / f"{name}.png").unlink()
     with pytest.raises(InputError, match="2 of 4 maps are missing: 0001, 0003"):
-        score_maps(maps, pairs, [VOYNOV], progress=False)
+        saved_maps(maps, pairs)
     with pytest.raises(InputError, match="no such folder"):
-        score_maps(tmp_path / "nowhere", pairs, [VOYNOV])
+        saved_maps(tmp_path / "nowhere", pairs)
 
 
 def test_everything_unreadable_is_listed_and_nothing_is_scored(

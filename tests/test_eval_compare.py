@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.benchmarks import find_pairs
 from data.errors import InputError
-from eval.benchmark import score_maps, table_path
+from eval.benchmark import saved_maps, score, table_path
 from eval.compare import compare
 from eval.protocols import PROTOCOLS
 from saliency.cli import main
@@ -41,7 +41,8 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = find_pairs(folder / "set")
     for method in ("plain", "better", "other"):
         output = folder / f"{method}.json"
-        score_maps(folder / method, pairs, [*PROTOCOLS.values()], False, output=output)
+        maps = saved_maps(folder / method, pairs)
+        score(maps, pairs, [*PROTOCOLS.values()], False, output=output)
     return folder
 
 
@@ -116,6 +117,36 @@ def test_what_cannot_be_compared_is_refused_in_one_line(scores: Path, tmp_path: 
             compare(plain, other)
         assert "\n" not in str(caught.value)
     assert compare(plain, plain)[0]["differences"]["iou"]["difference"] == 0
+
+
+@pytest.mark.parametrize("lacking", ["metrics", "averaging", "beta_squared", "empty_iou"])
+def test_scores_that_do_not_say_how_they_were_made(
+    scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lacking: str
+) -> None:
+    settings = json.loads((scores / "plain.json").read_text())[0]["protocol_settings"]
+    del settings[lacking]
+    files = [str(changed(scores, tmp_path, protocol_settings=settings)) for _ in range(2)]
+    assert main(["eval", "compare", *files]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert files[0] in line
+    assert f"protocol_settings lack {lacking}" in line
+    assert "score the photos again" in line
+
+
+def test_scores_of_no_protocol_or_without_a_value(scores: Path, tmp_path: Path) -> None:
+    metrics = json.loads((scores / "plain.json").read_text())[0]["metrics"]
+    del metrics["iou"]
+    for values, reason in (
+        ({"metrics": metrics}, "has no value of iou"),
+        ({"metrics": []}, "metrics are not those of this program"),
+        ({"protocol_settings": None}, "protocol_settings lack metrics, averaging"),
+        ({"protocol": "../elsewhere"}, "not a protocol's name"),
+        ({"protocol": ["voynov"]}, "not a protocol's name"),
+    ):
+        path = changed(scores, tmp_path, **values)
+        with pytest.raises(InputError, match=reason) as caught:
+            compare(path, path)
+        assert "\n" not in str(caught.value)
 
 
 def test_the_order_of_the_rows_does_not_matter(scores: Path, tmp_path: Path) -> None:

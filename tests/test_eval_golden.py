@@ -1,15 +1,19 @@
-"""Protocol `pysod` against values that pysodmetrics 1.6.2 gave for the same maps.
+"""Protocols against values that the code they are named after gave for the same maps.
 
-``benchmarks/compare_pysodmetrics.py`` makes the comparison afresh where that package is installed.
+`pysod`: pysodmetrics 1.6.2. `voynov`: metrics.py of BigGANsAreWatching. `selfmask`: evaluation/
+metrics of FOUND, taken over from SelfMask. ``benchmarks/compare_*.py`` make the comparisons afresh.
 """
 
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
+from eval import boundary
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
+from eval.weighted import REACH, _nearest
 
 METRICS = (
     "max_f", "adaptive_f", "max_e", "mean_e", "adaptive_e", "s_measure", "weighted_f", "mae",
@@ -49,6 +53,32 @@ GOLDEN = {
     ),
 }  # fmt: skip
 
+VOYNOV_METRICS = ("max_f", "iou", "accuracy", "precision", "recall")
+VOYNOV = {
+    "blob": (0.8276817, 0.6491228, 0.9193549, 0.8102190, 0.7655172),
+    "offset": (0.5517241, 0.3809524, 0.8252688, 0.5517241, 0.5517241),
+    "ramp": (1.0000000, 0.7743902, 0.8508065, 1.0000000, 0.7743902),
+    "two": (0.9544303, 0.0000000, 0.7647849, 1.0000000, 0.0000000),
+    "empty truth": (0.0000000, 0.0000000, 0.8158602, 0.0000000, 1.0000000),
+    "full truth": (0.9990665, 0.5120968, 0.5120968, 1.0000000, 0.5120968),
+    "constant map": (0.2393650, 0.0000000, 0.8051075, 1.0000000, 0.0000000),
+    "binary": (0.7310344, 0.5760869, 0.8951613, 0.7310345, 0.7310345),
+}
+VOYNOV_TOGETHER = (0.6970686, 0.4132356, 0.7960829, 0.8704254, 0.4763947)
+"""Of all but the empty ground truth."""
+
+SELFMASK_METRICS = ("max_f", "mean_f", "iou", "accuracy", "mae", "precision", "recall")
+SELFMASK = {
+    "blob": (0.9166360, 0.6575518, 0.6491228, 0.9193549, 0.1823688, 0.8102190, 0.7655172),
+    "offset": (0.5517240, 0.4548339, 0.3809524, 0.8252688, 0.2364643, 0.5517241, 0.5517241),
+    "ramp": (0.9994966, 0.8351719, 0.7696970, 0.8467742, 0.2764653, 1.0000000, 0.7696970),
+    "two": (0.9832036, 0.1492243, 0.0000000, 0.7647849, 0.2424151, 0.0000000, 0.0000000),
+    "empty truth": (0.0000000, 0.0000000, 0.0000000, 0.8158602, 0.2448661, 0.0000000, 0.0000000),
+    "full truth": (0.9996657, 0.8479227, 0.5120968, 0.5120968, 0.4912713, 1.0000000, 0.5120968),
+    "constant map": (0.2087709, 0.0630406, 0.0000000, 0.8051075, 0.3791535, 0.0000000, 0.0000000),
+    "binary": (0.7310343, 0.7310343, 0.5760869, 0.8951613, 0.1048387, 0.7310345, 0.7310345),
+}
+
 
 def pairs() -> dict[str, tuple[Any, Any]]:
     """8-bit maps and ground truths, 24 by 31."""
@@ -75,5 +105,53 @@ def test_every_metric_of_one_image(name: str) -> None:
     metrics.update(prediction, truth)
     row = metrics.per_image()[0]
     for metric, expected in zip(METRICS, GOLDEN[name], strict=True):
-        assert row[metric] == pytest.approx(expected, abs=2e-9), metric
-        assert metrics.compute()[metric] == pytest.approx(min(expected, 1), abs=2e-9)
+        assert row[metric] == pytest.approx(expected, abs=1e-7), metric
+        assert metrics.compute()[metric] == pytest.approx(min(expected, 1), abs=1e-7)
+
+
+def scored(protocol: str, names: list[str]) -> dict[str, float]:
+    metrics, images = SaliencyMetrics(PROTOCOLS[protocol]), pairs()
+    for name in names:
+        prediction, truth = (values.astype(np.uint8) / np.float32(255) for values in images[name])
+        metrics.update(prediction, truth)
+    return metrics.compute()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "metrics", "golden"),
+    [("voynov", VOYNOV_METRICS, VOYNOV), ("selfmask", SELFMASK_METRICS, SELFMASK)],
+)
+def test_the_sources_own_code_gave_the_same(protocol: str, metrics: Any, golden: Any) -> None:
+    for name, expected in golden.items():
+        values = scored(protocol, [name])
+        assert [values[metric] for metric in metrics] == pytest.approx(expected, abs=1e-6), name
+
+
+def test_several_images_average_as_the_source_does() -> None:
+    values = scored("voynov", [name for name in VOYNOV if name != "empty truth"])
+    found = [values[metric] for metric in VOYNOV_METRICS]
+    assert found == pytest.approx(VOYNOV_TOGETHER, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_equally_near_object_pixels_the_same_is_taken_as_by_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.random(rng.integers(1, 40, 2)) < rng.choice([0.02, 0.1, 0.5, 0.9])
+    truth[0, 0] = True
+    reached, nearest = _nearest(truth)
+    places = distance_transform_edt(~truth, return_distances=False, return_indices=True)
+    np.testing.assert_array_equal(nearest, np.ravel_multi_index(places, truth.shape).flat[reached])
+    rows, columns = np.nonzero(truth)
+    for y, x in np.argwhere(~truth):
+        inside = (np.maximum(abs(rows - y), abs(columns - x)) <= REACH).any()
+        assert inside == (y * truth.shape[1] + x in set(reached.tolist()))
+
+
+@pytest.mark.parametrize("tolerance", [1, 3, 8])
+def test_both_ways_to_a_line_are_one(tolerance: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(tolerance)
+    lines = [rng.random((30, 41)) < share for share in (0, 0.01, 0.1)]
+    drawn = [boundary._within(line, tolerance) for line in lines]
+    monkeypatch.setattr(boundary, "LARGEST_DISC", 0)
+    for line, near in zip(lines, drawn, strict=True):
+        np.testing.assert_array_equal(boundary._within(line, tolerance), near)

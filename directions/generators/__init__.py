@@ -1,32 +1,65 @@
 """Generators: one file a family, one registry.
 
-A family is a function from a file to a :class:`~directions.generators.base.Generator`; adding one
-is one file and one line in :data:`FAMILIES`. A user's own generator needs neither: it is named as
-``path/to/file.py:make_generator``, a function without arguments that returns a generator.
+A family is one file that ends in a :class:`~directions.generators.family.Family`, and one line in
+:data:`FAMILIES`. A user's own generator needs neither: it is a TorchScript file, a Python file
+named as ``path/to/file.py:make_generator``, or a module handed to :meth:`NetworkGenerator.of`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from data.errors import InputError
-from directions.generators.base import Generator, Latents, NetworkGenerator
-from directions.generators.compact import CompactGenerator
-from directions.generators.store import read_generator
+from data.errors import InputError, UsageError
+from directions.generators.base import (
+    ClassGenerator,
+    Generator,
+    Latents,
+    NetworkGenerator,
+    fingerprint,
+)
+from directions.generators.bigbigan import BIGBIGAN
+from directions.generators.biggan import BIGGAN
+from directions.generators.biggan_deep import BIGGAN_DEEP
+from directions.generators.compact import COMPACT
+from directions.generators.dcgan import DCGAN
+from directions.generators.family import Family, Sampling
+from directions.generators.foreign import (
+    from_python,
+    from_torchscript,
+    is_exported_program,
+    is_torchscript,
+    refuse_exported_program,
+)
+from directions.generators.loading import OpenedFile, open_file
+from directions.generators.official import check_official, official_file, official_weights
+from directions.generators.proggan import PROGGAN
+from directions.generators.sngan import SNGAN
+from directions.generators.stylegan2 import STYLEGAN2
 
-__all__ = ["EMBEDDED", "FAMILIES", "Generator", "Latents", "NetworkGenerator", "load_generator"]
+__all__ = [
+    "EMBEDDED",
+    "FAMILIES",
+    "ClassGenerator",
+    "Family",
+    "Generator",
+    "Latents",
+    "NetworkGenerator",
+    "OpenedFile",
+    "Sampling",
+    "fingerprint",
+    "load_generator",
+    "open_generator",
+    "wrap_generator",
+]
 
-FAMILIES: dict[str, Callable[..., torch.nn.Module]] = {
-    "compact": CompactGenerator,
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (COMPACT, BIGGAN, BIGGAN_DEEP, BIGBIGAN, STYLEGAN2, PROGGAN, SNGAN, DCGAN)
 }
-"""Network class of each family, built from the config that its files carry."""
+"""Every family by name; a checkpoint's family is looked for in this order."""
 
 EMBEDDED: dict[str, Path] = {
     "compact": Path(__file__).parent.parent / "weights" / "compact.safetensors",
@@ -34,84 +67,103 @@ EMBEDDED: dict[str, Path] = {
 """Generators that come with the package."""
 
 
-def load_generator(source: str | Path, device: torch.device | str = "cpu") -> Generator:
+def load_generator(
+    source: str | Path, device: torch.device | str = "cpu", sampling: Sampling | None = None
+) -> Generator:
     """A generator by name, by file, or from a user's Python file.
 
     Args:
-        source: an embedded generator's name, a ``.safetensors`` file written by
-            `saliency generator train`, or ``file.py:function``.
+        source: an embedded or official generator's name; a ``.safetensors`` file of ours; a
+            published checkpoint of a known family, which is read without running code in it; a
+            TorchScript file, which is a program and runs; or ``file.py:function``.
         device: where to compute.
+        sampling: how latents are drawn, where the family leaves a choice.
 
     Raises:
-        InputError: unknown name, damaged file, or a function that does not make a generator.
+        InputError: unknown name, damaged file, unknown family, or a program that does not make a
+            generator.
+        UsageError: a ``sampling`` that this generator cannot follow.
+    """
+    sampling = sampling or Sampling()
+    text = str(source)
+    python, _, function = text.rpartition(":")
+    if python.endswith(".py"):
+        return _unsampled(from_python(Path(python), function, device), sampling)
+    if text.endswith(".py"):
+        raise InputError(f"--generator {text}: name the function, too: {text}:make_generator")
+    if is_torchscript(Path(text)):
+        return _unsampled(from_torchscript(Path(text), device), sampling)
+    return wrap_generator(open_generator(text), text, device, sampling)
+
+
+def open_generator(source: str | Path) -> OpenedFile:
+    """The network of an embedded, official or named file, with its family and config.
+
+    Raises:
+        InputError: as of :func:`load_generator`.
     """
     text = str(source)
-    path, _, function = text.rpartition(":")
-    if path.endswith(".py"):
-        return _from_python(Path(path), function)
-    file = EMBEDDED.get(text, Path(text))
-    if not file.exists():
+    official = official_weights(FAMILIES).get(text)
+    if official is not None:
+        path = official_file(official)
+        opened = open_file(path, FAMILIES)
+        check_official(official, opened.config, path)
+        return opened
+    path = EMBEDDED.get(text, Path(text))
+    if not path.exists():
         raise InputError(
-            f"--generator {text}: no such file; valid: {', '.join(EMBEDDED)}, a .safetensors file, "
-            "or file.py:function"
+            f"--generator {text}: no such file; valid: {', '.join(EMBEDDED)}, an official name "
+            "(`saliency generator list`), a checkpoint, a TorchScript file, or file.py:function"
         )
-    tensors, metadata = read_generator(file)
-    return _from_tensors(text, file, tensors, metadata, device)
+    if path.suffix == ".pkl":
+        raise InputError(
+            f"{path}: a pickle, which is not opened as it is; `saliency generator convert {path} "
+            "OUT.safetensors` reads NVIDIA's"
+        )
+    if is_exported_program(path):
+        refuse_exported_program(path)
+    return open_file(path, FAMILIES)
 
 
-def _from_tensors(
+def wrap_generator(
+    opened: OpenedFile,
     name: str,
-    file: Path,
-    tensors: dict[str, Tensor],
-    metadata: dict[str, Any],
-    device: torch.device | str,
+    device: torch.device | str = "cpu",
+    sampling: Sampling | None = None,
 ) -> Generator:
-    family = metadata["family"]
-    if family not in FAMILIES:
-        raise InputError(f"{file}: unknown family {family!r}; valid: {', '.join(FAMILIES)}")
-    try:
-        network = FAMILIES[family](**metadata["config"])
-        network.load_state_dict(tensors)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: does not fit family {family!r} ({reason})") from None
-    return NetworkGenerator(
-        network,
+    """A generator around an opened file's network.
+
+    Raises:
+        UsageError: a ``sampling`` that the family cannot follow.
+    """
+    family, sampling = opened.family, sampling or Sampling()
+    if sampling.classes is not None and not family.classes:
+        raise UsageError(f"--classes: {name} ({family.name}) has no classes")
+    if sampling.truncation is not None and not family.truncation:
+        raise UsageError(f"--truncation: {name} ({family.name}) has no truncation")
+    if sampling.space not in (None, *family.spaces):
+        raise UsageError(
+            f"--space {sampling.space}: {name} ({family.name}) has {', '.join(family.spaces)}"
+        )
+    digest = fingerprint(opened.network.state_dict())
+    if sampling.space not in (None, family.spaces[0]):
+        # a direction found in one space means nothing in another
+        digest = hashlib.sha256(f"{digest} {sampling.space}".encode()).hexdigest()
+    return family.wrap(
+        opened.network,
+        opened.config,
         name=name,
-        fingerprint=fingerprint(tensors),
-        latent_dim=metadata["config"]["latent_dim"],
-        resolution=metadata["config"]["resolution"],
+        fingerprint=digest,
         device=device,
+        sampling=sampling,
     )
 
 
-def fingerprint(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names and values, the same whatever file the weights lie in."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _from_python(path: Path, function: str) -> Generator:
-    """Run the user's own file, which is trusted as any script that they start."""
-    if not path.exists():
-        raise InputError(f"--generator {path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"--generator {path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    make = getattr(module, function, None)
-    if not callable(make):
-        raise InputError(f"--generator {path}:{function}: no function {function!r} in that file")
-    generator = make()
-    wanted = ("latent_dim", "resolution", "fingerprint", "sample", "generate", "shift")
-    missing = [name for name in wanted if not hasattr(generator, name)]
-    if missing:
-        raise InputError(
-            f"--generator {path}:{function}: what it returns lacks {', '.join(missing)}; "
-            "see directions.generators.base.Generator"
+def _unsampled(generator: Generator, sampling: Sampling) -> Generator:
+    """A user's own generator, which draws its latents as it likes."""
+    if sampling != Sampling():
+        raise UsageError(
+            f"--classes, --truncation, --space: {generator.name} is of no family that has them; "
+            "its own program decides how it samples"
         )
-    return generator  # type: ignore[no-any-return]
+    return generator

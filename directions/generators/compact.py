@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from directions.generators.family import Config, Family, Tensors, count_of, shape_of
+
 BASE = 4
 """Side of the feature map that the latent is projected to."""
 
@@ -111,3 +113,23 @@ class CompactDiscriminator(nn.Module):
         features = F.leaky_relu(self.mix(torch.cat([features, spread_map], dim=1)), 0.2)
         score: Tensor = self.score(features.flatten(1)).squeeze(1)
         return score
+
+
+def recognise(tensors: Tensors) -> Config | None:
+    """The sizes of a compact generator by its tensors."""
+    project = shape_of(tensors, "project.weight", 2)
+    last = shape_of(tensors, "to_rgb.weight", 4)
+    blocks = count_of(tensors, "blocks.{}.modulation.weight")
+    if not project or not last or not blocks:
+        return None
+    return {"latent_dim": project[1], "resolution": BASE * 2**blocks, "width": last[1]}
+
+
+COMPACT = Family(
+    name="compact",
+    paper="this project's own, small enough to be trained on two CPU cores",
+    network=CompactGenerator,
+    recognise=recognise,
+    looked_for="project.weight, blocks.N.modulation.weight, to_rgb.weight",
+    latent="z ~ N(0, 1), 96 numbers unless trained with others",
+)

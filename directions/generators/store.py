@@ -36,6 +36,15 @@ def read_generator(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]
         InputError: missing, damaged, or a safetensors file without a generator in it.
     """
     tensors, metadata = load_tensors(path)
+    return tensors, parse_metadata(path, metadata)
+
+
+def parse_metadata(path: Path | str, metadata: dict[str, str]) -> dict[str, Any]:
+    """``family``, ``config`` and ``provenance`` of a generator file's metadata.
+
+    Raises:
+        InputError: they are absent or damaged.
+    """
     if "family" not in metadata or "config" not in metadata:
         raise InputError(f"{path}: no generator (its metadata name no family and config)")
     try:
@@ -45,4 +54,4 @@ def read_generator(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]
         raise InputError(f"{path}: damaged generator file (metadata: {error})") from None
     if not isinstance(config, dict) or not {"latent_dim", "resolution"} <= config.keys():
         raise InputError(f"{path}: damaged generator file (config without latent_dim, resolution)")
-    return tensors, {"family": metadata["family"], "config": config, "provenance": provenance}
+    return {"family": metadata["family"], "config": config, "provenance": provenance}

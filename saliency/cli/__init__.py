@@ -19,6 +19,7 @@ COMMANDS = {
     "discover": "find a generator's background-removal direction",
     "synth": "make image/mask pairs with it",
     "train": "train a segmenter on pairs",
+    "self-train": "let a segmenter teach a new one on unlabelled photos",
     "eval": "score a segmenter on a benchmark",
     "predict": "segment photos",
     "run": "all of it in one go",
@@ -80,7 +81,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name == wanted:
-            module = importlib.import_module(f"saliency.cli.{name}")
+            module = importlib.import_module(f"saliency.cli.{name.replace("-", "_")}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser

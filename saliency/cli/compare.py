@@ -9,7 +9,7 @@ from pathlib import Path
 from data.errors import UsageError
 
 SUMMARY = "the paired difference of two scores, and whether it is more than chance"
-SCORING_OPTIONS = ("benchmark", "model", "maps", "method", "protocol", "out")
+SCORING_OPTIONS = ("benchmark", "model", "maps", "method", "protocol", "out", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

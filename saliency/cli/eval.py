@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ from saliency.cli import compare
 from saliency.cli.options import add_json
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from data.benchmarks import Pair
+    from eval.benchmark import Predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="JSON", help="write the result, and a table per image beside it"
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="HTML",
+        help="write one page with tables, curves, and the best, median and worst photos",
+    )
+    parser.add_argument(
+        "--refine",
+        choices=("none", "guided", "bilateral"),
+        help="bring the segmenter's maps to the photo's edges (default: as its config.json says)",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
         "--list-protocols", action="store_true", help="print every protocol's settings and stop"
@@ -56,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from data.benchmarks import find_pairs
-    from eval.benchmark import document, score, score_maps
+    from eval.benchmark import document, score
     from eval.protocols import get_protocol
 
     if arguments.list_protocols:
@@ -64,35 +76,72 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.benchmark is None:
         raise UsageError("--benchmark: is needed, a folder of photos and ground-truth masks")
-    protocols = [get_protocol(name) for name in arguments.protocol or ["voynov"]]
+    check_outputs(arguments.out, arguments.report)
+    names = dict.fromkeys(arguments.protocol or ["voynov"])
+    protocols = [get_protocol(name) for name in names]
     pairs = find_pairs(arguments.benchmark)
-    keywords = {"benchmark": arguments.benchmark.resolve().name, "output": arguments.out}
-    if arguments.maps:
-        results = score_maps(arguments.maps, pairs, protocols, **keywords)
-    else:
-        predict = load_predictor(arguments)
-        results = score(predict, pairs, protocols, **keywords)
+    predict, method = load_method(arguments, pairs)
+    results = score(
+        predict,
+        pairs,
+        protocols,
+        benchmark=arguments.benchmark.resolve().name,
+        method=method,
+        output=arguments.out,
+        report=arguments.report,
+    )
     print(json.dumps(document(results)) if arguments.json else describe(results))
+    if arguments.report and not arguments.json:
+        print(f"report {arguments.report}")
     return 0
 
 
-def load_predictor(arguments: argparse.Namespace) -> Callable[[Path], NDArray[np.float32]]:
-    """The function from a photo's path to its saliency map."""
+def check_outputs(out: Path | None, report: Path | None) -> None:
+    """That both files can be what they are asked to be, before minutes of scoring.
+
+    Raises:
+        UsageError: a folder is in the way, or both are the same file.
+    """
+    for option, path in (("--out", out), ("--report", report)):
+        if path is not None and path.is_dir():
+            raise UsageError(f"{option} {path}: is a folder; name a file")
+    if out is not None and report is not None and out.resolve() == report.resolve():
+        raise UsageError(f"--report {report}: is the file of --out; name another")
+
+
+def load_method(
+    arguments: argparse.Namespace, pairs: Sequence[Pair]
+) -> tuple[Predictor, dict[str, Any]]:
+    """The function from a photo's path to its saliency map, and what the score says of it."""
     from data.photos import read_photo
 
+    if arguments.refine and (arguments.maps or arguments.method):
+        raise UsageError("--refine: is for a segmenter, not for --maps or --method")
+    if arguments.maps:
+        from eval.benchmark import saved_maps
+
+        folder = arguments.maps.resolve().name
+        return saved_maps(arguments.maps, pairs), {"kind": "maps", "name": folder}
     if arguments.method:
         from eval.baselines import get_baseline
 
         baseline = get_baseline(arguments.method)
-        return lambda path: baseline(read_photo(path))
+        method = {"kind": "baseline", "name": arguments.method}
+        return lambda path: baseline(read_photo(path)), method
 
     from saliency.cli.devices import pick_device
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
     device = str(pick_device(arguments.device))
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
+    method = {
+        "kind": "segmenter",
+        "name": Path(arguments.model or DEFAULT_MODEL).name,
+        "config": asdict(segmenter.config),
+        "refine": arguments.refine or segmenter.config.refine,
+    }
     # the reader's errors are those that the benchmark run collects, to list them all
-    return lambda path: segmenter.predict(read_photo(path))
+    return lambda path: segmenter.predict(read_photo(path), refine=arguments.refine), method
 
 
 def list_protocols(as_json: bool) -> str:

@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cutout", action="store_true", help="write the photo with transparent background instead"
     )
+    parser.add_argument(
+        "--refine",
+        choices=("none", "guided", "bilateral"),
+        help="bring masks to the photo's edges (default: as the segmenter's config.json says)",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_json(parser)
 
@@ -44,12 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     targets = output_names(photos, arguments.out)
     device = str(pick_device(arguments.device))
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
-    written, skipped = _predict_all(segmenter, targets, arguments)
+    written, confidences, skipped = _predict_all(segmenter, targets, arguments)
     for reason in skipped.values():
         print(f"saliency: skipped: {reason}", file=sys.stderr)
     report(
         arguments,
-        {"written": written, "skipped": skipped},
+        {"written": written, "confidence": confidences, "skipped": skipped},
         f"{arguments.out}: {len(written)} masks written, {len(skipped)} photos skipped",
     )
     if skipped:
@@ -73,14 +78,17 @@ def output_names(photos: list[Path], out: Path) -> dict[Path, Path]:
 
 def _predict_all(
     segmenter: Segmenter, targets: dict[Path, Path], arguments: argparse.Namespace
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, str], dict[str, float], dict[str, str]]:
     from PIL import Image
 
     from data.files import replacing
     from data.progress import progress
+    from saliency.confidence import confidence
     from saliency.photo import ImageError, to_rgb
+    from saliency.refine import get_refiner
 
-    written, skipped = {}, {}
+    refiner = get_refiner(arguments.refine or segmenter.config.refine)
+    written, confidences, skipped = {}, {}, {}
     with progress(len(targets), unit="photo", label="predict") as bar:
         for photo, target in targets.items():
             try:
@@ -88,12 +96,14 @@ def _predict_all(
             except ImageError as error:
                 skipped[str(photo)] = str(error)
             else:
-                result = render(pixels, segmenter.predict(pixels), arguments)
+                saliency_map = segmenter.network_map(pixels)
+                confidences[str(photo)] = round(confidence(saliency_map), 4)
+                result = render(pixels, refiner(pixels, saliency_map), arguments)
                 with replacing(target) as temporary:
                     Image.fromarray(result).save(temporary)
                 written[str(photo)] = str(target)
             bar.update()
-    return written, skipped
+    return written, confidences, skipped
 
 
 def render(

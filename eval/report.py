@@ -1,0 +1,280 @@
+"""The report of a score: one HTML file with tables, curves, and the best and worst photos.
+
+Nothing in it comes from elsewhere: style, diagrams and pictures are inside, there are no scripts,
+and its own content policy forbids the browser to load anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.benchmarks import Pair
+from data.files import write_text
+from data.photos import read_photo
+from data.progress import progress as progress_bar
+from eval.curves import CurveMetrics, Curves
+from eval.markup import Child, Markup, escape, join, tag
+from eval.metrics import BOOTSTRAP_SAMPLES, resampled
+from eval.report_figures import Axis, Series, histogram, interval_chart, legend, line_chart
+from eval.report_pictures import card, error_legend
+from eval.report_tables import (
+    METRICS,
+    environment,
+    interval,
+    method_label,
+    number,
+    protocol_table,
+    published_tables,
+    score_table,
+    value_table,
+)
+from eval.tables import first_best
+
+Result = dict[str, Any]
+Row = Mapping[str, Any]
+MapAndTruth = Callable[[Pair], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+SHOWN = 20
+"""Photos in each of the three galleries, at most."""
+HEADLINE = ("max_f", "iou", "accuracy", "mae")
+AREAS = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)
+"""Edges of the classes of object size, as shares of the photo."""
+TEMPLATE = "report.html"
+
+
+def write_report(
+    path: Path | str,
+    results: Mapping[str, Result],
+    metrics: Sequence[CurveMetrics],
+    pairs: Sequence[Pair],
+    read: MapAndTruth,
+    progress: bool = True,
+) -> None:
+    """Write the report of one pass over a benchmark, whole or not at all.
+
+    Args:
+        path: HTML file to write.
+        results: protocol name to result, of :func:`eval.benchmark.score`. The first ranks the
+            photos, and its masks are those in the pictures.
+        metrics: of each protocol, in the same order, with the images in the order of ``pairs``.
+        pairs: that were scored.
+        read: gives a pair's saliency map and ground truth, (H, W) in [0, 1]; called once for each
+            photo that is shown.
+        progress: show a bar on stderr while the pictures are made.
+
+    Raises:
+        InputError: a photo, map or mask can no longer be read.
+    """
+    first = next(iter(results.values()))
+    sections = (
+        ("scores", "Scores", score_table(results)),
+        ("published", "Beside published scores", published_tables(results)),
+        ("curves", "Curves over thresholds", _curves(metrics, results)),
+        ("distribution", "Image by image", _distribution(metrics[0])),
+        ("photos", "Photos", _photos(metrics[0], pairs, read, progress)),
+        ("settings", "Settings", _settings(results)),
+    )
+    template = Template(files("eval").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    page = template.substitute(
+        title=escape(f"{first['benchmark']}: {method_label(first.get('method')) or 'saliency'}"),
+        header=_header(results),
+        navigation=join([tag("a", title, href=f"#{name}") for name, title, _ in sections]),
+        content=join([_section(*section) for section in sections]),
+        version=escape(first["code_version"]),
+    )
+    write_text(path, page)
+
+
+def _section(name: str, title: str, content: Child) -> Markup:
+    heading = tag("h2", title, id=f"{name}-title")
+    return tag("section", heading, content, id=name, aria_labelledby=f"{name}-title")
+
+
+def _header(results: Mapping[str, Result]) -> Markup:
+    """What was scored on what, and the four figures that papers print."""
+    first = next(iter(results.values()))
+    label = method_label(first.get("method"))
+    what = f"{first['images']:,} images · protocol {', '.join(results)}"
+    figures = [
+        tag(
+            "div",
+            tag("dt", METRICS[name][0]),
+            tag("dd", number(first["metrics"][name]), interval(first, name)),
+        )
+        for name in HEADLINE
+        if name in first["metrics"]
+    ]
+    note = f"By protocol {first['protocol']}, with 95 % bootstrap intervals over images."
+    return join(
+        tag("p", "Saliency benchmark report", class_="kicker"),
+        tag("h1", tag("bdi", first["benchmark"]), f", {label}" if label else None),
+        tag("p", what, class_="lead"),
+        tag("dl", figures, class_="headline"),
+        tag("p", note, class_="muted"),
+    )
+
+
+def _curves(metrics: Sequence[CurveMetrics], results: Mapping[str, Result]) -> Markup:
+    """Precision over recall and F over the threshold, a line for each protocol."""
+    names = [each.protocol.name for each in metrics]
+    found = [each.curves() for each in metrics]
+    best = [first_best(curves.f) for curves in found]
+    pairs = list(zip(names, found, best, strict=True))
+    chart = line_chart(
+        "Precision and recall",
+        _spoken("precision and recall", pairs),
+        Axis("recall"),
+        Axis("precision"),
+        [Series(name, each.recall, each.precision, marked=top) for name, each, top in pairs],
+    )
+    other = line_chart(
+        "F-measure by threshold",
+        _spoken("F-measure", pairs),
+        Axis("threshold"),
+        Axis("F"),
+        [Series(name, each.thresholds, each.f, each.low, each.high, top)
+         for name, each, top in pairs],
+    )  # fmt: skip
+    own = [name for name, each in zip(names, metrics, strict=True)
+           if each.protocol.averaging == "max-then-mean"]  # fmt: skip
+    notes = [
+        "Precision and recall are means over images at each threshold. Dots: the threshold with "
+        "the best F. Bands: 95 % bootstrap interval over images, at each threshold by itself."
+    ]
+    notes += [
+        f"Protocol {name} takes each image's own best threshold, so its max F "
+        f"({number(results[name]['metrics']['max_f'])}) lies above its line."
+        for name in own
+        if "max_f" in results[name]["metrics"]
+    ]
+    aside = tag("div", legend(names), [tag("p", note) for note in notes], class_="aside")
+    return tag("div", chart, other, aside, class_="charts")
+
+
+def _spoken(what: str, lines: Sequence[tuple[str, Curves, int]]) -> str:
+    """What the curves show, in words."""
+    return " ".join(
+        f"{name}: {what} over {len(each.thresholds)} thresholds; the best F is {each.f[top]:.3f}, "
+        f"at threshold {each.thresholds[top]:.3f}, with mean precision {each.precision[top]:.3f} "
+        f"and mean recall {each.recall[top]:.3f}."
+        for name, each, top in lines
+    )
+
+
+def _distribution(metrics: CurveMetrics) -> Markup:
+    """How the images' own scores are spread, and how they depend on the object's size."""
+    rows = metrics.per_image()
+    iou, f, area = (
+        np.array([float(row[name]) for row in rows]) for name in ("iou", "f", "truth_area")
+    )
+    points = []
+    for low, high in itertools.pairwise(AREAS):
+        inside = iou[(area >= low) & ((area < high) | (high == AREAS[-1]))]
+        if len(inside):
+            name = f"> {low:.0%}" if high == AREAS[-1] else f"{low * 100:.0f}–{high:.0%}"
+            points.append((name, f"n = {len(inside):,}", _mean_and_interval(inside)))
+    spoken = "; ".join(
+        f"{name} of the photo, {note}: mean IoU {value[0]:.3f}" for name, note, value in points
+    )
+    charts = (
+        histogram("IoU of the images", Axis("IoU at 0.5"), iou),
+        histogram("F of the images", Axis("F at the threshold of max F"), f),
+        interval_chart(
+            "IoU by size of the object", spoken, Axis("mean IoU"), "object, share of the photo",
+            points,
+        ),
+    )  # fmt: skip
+    note = (
+        f"By protocol {metrics.protocol.name}. Whiskers: 95 % bootstrap interval over the images "
+        "of each size."
+    )
+    return join(tag("div", charts, class_="charts"), tag("p", note, class_="muted"))
+
+
+def _mean_and_interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean, and the ends of its 95 % percentile bootstrap interval."""
+    number_of = len(values)
+    drawn = np.concatenate(
+        [counts @ values / number_of for counts in resampled(number_of, BOOTSTRAP_SAMPLES, 0)]
+    )
+    return np.array([values.mean(), *np.quantile(drawn, [0.025, 0.975])])
+
+
+def galleries(iou: Sequence[float]) -> dict[str, list[int]]:
+    """Which images are shown: best, median and worst, without overlap.
+
+    Args:
+        iou: of each image.
+
+    Returns:
+        Gallery name to indices: the best first, the median ones falling, the worst first. Up to
+        :data:`SHOWN` each, a third of all where there are fewer; empty ones are left out.
+    """
+    order = sorted(range(len(iou)), key=lambda index: -iou[index])
+    count = min(SHOWN, max(1, len(order) // 3))
+    start = (len(order) - count) // 2
+    chosen = {
+        "best": order[:count],
+        "median": order[start : start + count] if len(order) > 2 else [],
+        "worst": order[count:][-count:][::-1],
+    }
+    return {name: indices for name, indices in chosen.items() if indices}
+
+
+def _photos(
+    metrics: CurveMetrics, pairs: Sequence[Pair], read: MapAndTruth, progress: bool
+) -> Markup:
+    """The galleries."""
+    rows = metrics.per_image()
+    chosen = galleries([float(row["iou"]) for row in rows])
+    order = sorted(range(len(rows)), key=lambda index: -float(rows[index]["iou"]))
+    rank = {index: place for place, index in enumerate(order, 1)}
+    total = sum(map(len, chosen.values()))
+    bar = progress_bar(total, unit="img", label="report") if progress else None
+    parts = []
+    with nullcontext() if bar is None else bar:
+        for name, indices in chosen.items():
+            cards = []
+            for index in indices:
+                saliency_map, truth = read(pairs[index])
+                photo = read_photo(pairs[index].image)
+                place = f"{rank[index]:,} of {len(rows):,}"
+                cards.append(card(rows[index], place, photo, saliency_map, truth, metrics.protocol))
+                if bar is not None:
+                    bar.update()
+            title = f"{name.capitalize()} {len(indices)}" if len(indices) > 1 else name.capitalize()
+            parts.append(join(tag("h3", title), tag("div", cards, class_="cards")))
+    note = (
+        f"Ordered by IoU at 0.5, protocol {metrics.protocol.name}; F, precision (P) and recall (R) "
+        "are each photo's own, F at the threshold of max F. Errors are those at 0.5."
+    )
+    box = tag("input", type="checkbox", id="large")
+    larger = tag("label", box, " large pictures", class_="switch")
+    return join(tag("p", note), error_legend(), larger, parts)
+
+
+def _settings(results: Mapping[str, Result]) -> Markup:
+    """Everything that made the scores."""
+    first = next(iter(results.values()))
+    about = {
+        "name": first["benchmark"],
+        "images": first["images"],
+        "fingerprint (sha256 of names and contents)": first["fingerprint"],
+    }
+    tables = [
+        protocol_table(results),
+        value_table("benchmark", about),
+        value_table("what was scored", first.get("method") or {"method": "not recorded"}),
+        value_table("bootstrap", first["bootstrap"]),
+        value_table("software", environment()),
+    ]
+    return tag("div", tables, class_="tables")

@@ -1,0 +1,231 @@
+"""A report's diagrams, drawn as inline SVG; colours come from the page's style sheet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from eval.markup import Child, Markup, join, tag
+from eval.ratios import Floats
+
+WIDTH, HEIGHT = 400, 300
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 44
+BINS = 20
+STYLES = 4
+"""Line styles in the style sheet, each a colour and a dash; more series begin again."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: what it shows, its range, and where its ticks are."""
+
+    label: str
+    low: float = 0.0
+    high: float = 1.0
+    ticks: Sequence[float] = field(default=(0, 0.2, 0.4, 0.6, 0.8, 1))
+
+    def place(self, values: Floats | float) -> Floats:
+        """Values as shares of the range."""
+        share: Floats = (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
+        return share
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: points (T,), an optional band around it, and one point that is marked."""
+
+    name: str
+    x: Floats
+    y: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+    marked: int | None = None
+
+
+def count_axis(label: str, highest: float) -> Axis:
+    """An axis for counts: from 0 to a round number, with about five ticks."""
+    power = 10.0 ** np.floor(np.log10(max(highest, 1) / 4))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power * 5 >= highest)
+    step = max(1, round(step))
+    last = -(-int(np.ceil(highest)) // step) * step
+    return Axis(label, 0, last, tuple(range(0, last + 1, step)))
+
+
+def line_chart(title: str, text: str, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
+    """Lines in a frame.
+
+    Args:
+        title: of the diagram.
+        text: what it shows, for those who cannot see it.
+        x: horizontal axis.
+        y: vertical axis.
+        series: at most a few lines.
+    """
+    drawn = [
+        tag("g", _band(x, y, each), _line(x, y, each), _marker(x, y, each),
+            class_=f"series style-{index % STYLES}")
+        for index, each in enumerate(series)
+    ]  # fmt: skip
+    return _frame(title, text, x, y, drawn)
+
+
+def legend(names: Sequence[str]) -> Markup:
+    """Which line is which, for several charts of the same series."""
+    items = []
+    for index, name in enumerate(names):
+        line = tag("path", d="M1 6H33", class_="line")
+        swatch = tag("svg", line, viewBox="0 0 34 12", aria_hidden="true")
+        items.append(tag("li", swatch, name, class_=f"series style-{index % STYLES}"))
+    return tag("ul", items, class_="legend")
+
+
+def histogram(title: str, x: Axis, values: Floats) -> Markup:
+    """How often values occur, in 20 bins over the axis, with their mean and median.
+
+    Args:
+        title: of the diagram.
+        x: horizontal axis; all values lie on it.
+        values: (N,).
+    """
+    counts, edges = np.histogram(values, BINS, (x.low, x.high))
+    y = count_axis("images", counts.max())
+    bars = []
+    for count, low, high in zip(counts.tolist(), edges[:-1], edges[1:], strict=True):
+        left, right = _across(x, low) + 0.8, _across(x, high) - 0.8
+        top = _down(y, count)
+        label = tag("title", f"{low:.2f} to {high:.2f}: {count:,} images")
+        bars.append(
+            tag("rect", label, x=_pixel(left), y=_pixel(top), width=_pixel(right - left),
+                height=_pixel(_down(y, 0) - top), class_="bar")
+        )  # fmt: skip
+    mean, median = float(values.mean()), float(np.median(values))
+    text = (
+        f"Histogram of {len(values):,} images: mean {mean:.3f}, median {median:.3f}, "
+        f"quartiles {np.quantile(values, 0.25):.3f} and {np.quantile(values, 0.75):.3f}."
+    )
+    # The labels stand on the far sides of the two lines, so that they never overlap.
+    ends = ("end", "start") if mean <= median else ("start", "end")
+    marks = [_mark(x, mean, "mean", ends[0]), _mark(x, median, "median", ends[1])]
+    return _frame(title, text, x, y, [bars, marks])
+
+
+def interval_chart(
+    title: str, text: str, y: Axis, label: str, points: Sequence[tuple[str, str, Floats]]
+) -> Markup:
+    """A value with its interval for each of a few groups.
+
+    Args:
+        title: of the diagram.
+        text: what it shows, for those who cannot see it.
+        y: vertical axis.
+        label: of the groups.
+        points: each group's name, a note below it, and (value, low, high).
+    """
+    x = Axis(label, 0, len(points), ())
+    drawn = []
+    for index, (name, note, (value, low, high)) in enumerate(points):
+        middle = _across(x, index + 0.5)
+        drawn.append(
+            tag(
+                "g",
+                tag("title", f"{name}, {note}: {value:.3f} [{low:.3f}, {high:.3f}]"),
+                tag("path", class_="whisker",
+                    d=f"M{_pixel(middle)} {_pixel(_down(y, low))}V{_pixel(_down(y, high))}"),
+                tag("circle", cx=_pixel(middle), cy=_pixel(_down(y, value)), r=5, class_="dot"),
+                tag("text", name, x=_pixel(middle), y=HEIGHT - BOTTOM + 15, class_="tick middle"),
+                tag("text", note, x=_pixel(middle), y=TOP - 9, class_="tick middle"),
+            )
+        )  # fmt: skip
+    return _frame(title, text, x, y, drawn)
+
+
+def _frame(title: str, text: str, x: Axis, y: Axis, content: Child) -> Markup:
+    """Axes, grid and labels around the content; the title is unique on the page."""
+    identifier = "chart-" + re.sub("[^a-z0-9]+", "-", title.lower())
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts: list[Markup] = []
+    for value in y.ticks:
+        height = _pixel(_down(y, value))
+        parts.append(tag("path", d=f"M{LEFT} {height}H{right}", class_="grid"))
+        parts.append(
+            tag("text", _tick(value), x=LEFT - 7, y=height, dy="0.33em", class_="tick end")
+        )
+    for value in x.ticks:
+        across = _pixel(_across(x, value))
+        parts.append(tag("path", d=f"M{across} {TOP}V{bottom}", class_="grid"))
+        parts.append(tag("text", _tick(value), x=across, y=bottom + 16, class_="tick middle"))
+    middle = (LEFT + right) / 2
+    parts += [
+        tag("text", x.label, x=middle, y=HEIGHT - 7, class_="label middle"),
+        tag("text", y.label, class_="label middle",
+            transform=f"translate(12 {(TOP + bottom) / 2}) rotate(-90)"),
+        join(content),
+        tag("path", d=f"M{LEFT} {TOP}V{bottom}H{right}", class_="axis"),
+    ]  # fmt: skip
+    drawing = tag(
+        "svg", tag("title", title, id=f"{identifier}-title"),
+        tag("desc", text, id=f"{identifier}-text"), parts,
+        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img",
+        aria_labelledby=f"{identifier}-title {identifier}-text",
+    )  # fmt: skip
+    return tag("figure", tag("figcaption", title), drawing, class_="chart")
+
+
+def _line(x: Axis, y: Axis, series: Series) -> Markup:
+    return tag("path", d=_path(x, y, series.x, series.y), class_="line")
+
+
+def _band(x: Axis, y: Axis, series: Series) -> Markup | None:
+    if series.low is None or series.high is None:
+        return None
+    there = np.concatenate([series.x, series.x[::-1]])
+    back = np.concatenate([series.low, series.high[::-1]])
+    return tag("path", d=_path(x, y, there, back) + "Z", class_="band")
+
+
+def _marker(x: Axis, y: Axis, series: Series) -> Markup | None:
+    if series.marked is None:
+        return None
+    across, down = series.x[series.marked], series.y[series.marked]
+    label = tag("title", f"{series.name}: {down:.3f} at {across:.3f}")
+    return tag("circle", label, cx=_pixel(_across(x, across)), cy=_pixel(_down(y, down)), r=4,
+               class_="dot")  # fmt: skip
+
+
+def _mark(x: Axis, value: float, name: str, anchor: str) -> Markup:
+    """A vertical line with its name and value above the frame."""
+    across = _across(x, value)
+    # Near the sides there is room towards the middle only.
+    if across < LEFT + 70:
+        anchor = "start"
+    if across > WIDTH - RIGHT - 70:
+        anchor = "end"
+    return join(
+        tag("path", d=f"M{_pixel(across)} {TOP - 4}V{HEIGHT - BOTTOM}", class_=f"mark {name}"),
+        tag("text", f"{name} {value:.3f}", x=_pixel(across + (3 if anchor == "start" else -3)),
+            y=TOP - 9, class_=f"tick {anchor}"),
+    )  # fmt: skip
+
+
+def _path(x: Axis, y: Axis, across: Floats, down: Floats) -> str:
+    points = zip(_across(x, across), _down(y, down), strict=True)
+    return "M" + "L".join(f"{_pixel(a)} {_pixel(b)}" for a, b in points)
+
+
+def _across(x: Axis, value: Floats | float) -> Floats:
+    return LEFT + x.place(value) * (WIDTH - LEFT - RIGHT)
+
+
+def _down(y: Axis, value: Floats | float) -> Floats:
+    return HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM)
+
+
+def _pixel(value: Floats | float) -> str:
+    return f"{float(value):.1f}".removesuffix(".0")
+
+
+def _tick(value: float) -> str:
+    return f"{value:,}" if value == int(value) else f"{value:g}".removeprefix("0")

@@ -1,0 +1,70 @@
+"""`saliency self-train`: a segmenter teaches a new one on photos that nobody labelled."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from saliency.cli.options import add_config, add_json, read_config, report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from saliency.self_training import SelfTrainConfig
+
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTOS", help="folders of unlabelled photos"
+    )
+    parser.add_argument(
+        "--from",
+        dest="teacher",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the first teacher, made by `saliency train`, or the name of one that ships",
+    )
+    parser.add_argument(
+        "--pairs", type=Path, metavar="DIR", help="mix in pairs made by `saliency synth`"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
+    add_json(parser)
+    add_config(parser, SelfTrainConfig)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command: exit status 3 when some photos could not be read."""
+    from data.files import claim_folder
+    from data.pairs import PairFolder, pairs_provenance
+    from data.photos import list_photos
+    from saliency.cli.devices import pick_device
+    from saliency.encoders import check_encoder
+    from saliency.segmenter import Segmenter
+    from saliency.self_training import SelfTrainConfig, self_train
+
+    config = read_config(arguments, SelfTrainConfig)
+    check_encoder(config.encoder, config.encoder_weights)
+    Segmenter.from_pretrained(arguments.teacher, "cpu")
+    device = pick_device(config.device)
+    photos = list_photos(arguments.photos)
+    pairs = None if arguments.pairs is None else PairFolder(arguments.pairs)
+    inputs = {
+        "teacher": str(arguments.teacher),
+        "sources": [str(source.resolve()) for source in arguments.photos],
+        "pairs_sha256": pairs and pairs_provenance(arguments.pairs)["sha256"],
+    }
+    claim_folder(arguments.out, "self-train", {**config.settings(), **inputs})
+    trained = self_train(photos, arguments.teacher, pairs, config, arguments.out, device)
+    for reason in trained.skipped:
+        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    lines = [
+        f"round {number}: {made['kept']} of {made['labelled']} photos kept, "
+        f"mean reliability {made['reliability']:.3f}"
+        for number, made in enumerate(trained.rounds, 1)
+    ]
+    report(
+        arguments,
+        {"out": str(trained.segmenter), "rounds": trained.rounds, "skipped": trained.skipped},
+        "\n".join([*lines, f"{trained.segmenter}: the last student"]),
+    )
+    return 3 if trained.skipped else 0

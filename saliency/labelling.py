@@ -1,0 +1,210 @@
+"""Pseudo-labels for unlabelled photos: a teacher's map, other evidence, and the photo's edges.
+
+A teacher that is right about where the object is, and blurry about its outline, becomes a better
+label by looking at the photo again: GrabCut fits colours to what the teacher is sure of and cuts
+along edges. Where the cut and the map disagree, the label is unsure, and so is the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.pairs import encode_png
+from data.photos import read_photo
+from data.progress import progress
+from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from saliency.activation import ActivationMaps
+from saliency.refine import grabcut
+from saliency.segmenter import Segmenter
+
+Map = NDArray[np.float32]
+
+SHARD = 64
+LABEL_SIDE = 224
+"""Shortest side of the labels; photos are reduced to it first."""
+SOFTNESS = 0.1
+"""Width of the step that turns a map into probabilities around its Otsu threshold."""
+
+Evidence = Literal["activation", "none"]
+Sharpen = Literal["grabcut", "none"]
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """How labels are made; small enough to be sent to worker processes.
+
+    Attributes:
+        teacher: the segmenter's folder.
+        scales: shortest sides at which the teacher sees each photo, and its mirror image.
+        evidence: ``activation`` multiplies in where a class-pretrained network responds.
+        sharpen: ``grabcut`` averages the map with a cut along the photo's edges.
+        device: where the teacher computes.
+    """
+
+    teacher: Path
+    scales: tuple[int, ...]
+    evidence: Evidence
+    sharpen: Sharpen
+    device: str
+
+
+def teacher_map(teacher: Segmenter, pixels: NDArray[np.uint8], scales: tuple[int, ...]) -> Map:
+    """The teacher's map, averaged over scales and mirror images.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        scales: shortest sides.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+    """
+    mirrored = np.ascontiguousarray(pixels[:, ::-1])
+    shape = pixels.shape[1::-1]
+    maps = [
+        cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR)
+        for size in scales
+        for found in (
+            teacher.network_map(pixels, size),
+            np.ascontiguousarray(teacher.network_map(mirrored, size)[:, ::-1]),
+        )
+    ]
+    return np.mean(maps, axis=0, dtype=np.float32)
+
+
+def combined(first: Map, second: Map) -> Map:
+    """Probabilities from two maps of different kinds: high where both are.
+
+    Their geometric mean, through a soft step around its Otsu threshold, since the scale of neither
+    says anything about probability.
+
+    Args:
+        first: float32 (H, W) in [0, 1].
+        second: the same.
+    """
+    both = np.sqrt(first * second)
+    threshold = cv2.threshold((both * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)[0] / 255
+    step: Map = 1 / (1 + np.exp((threshold - both) / np.float32(SOFTNESS)))
+    return step.astype(np.float32)
+
+
+def sharpened(pixels: NDArray[np.uint8], probabilities: Map) -> tuple[Map, float]:
+    """Map and its GrabCut averaged, and how far the two agree (their IoU)."""
+    cut = grabcut(pixels, probabilities)
+    found, object_ = cut >= 0.5, probabilities >= 0.5
+    union = int((found | object_).sum())
+    agreement = int((found & object_).sum()) / union if union else 0.0
+    return (cut + probabilities) / 2, agreement
+
+
+def certainty(probabilities: Map) -> float:
+    """Soft IoU of a map with its own mask: 1 for a map of zeros and ones, lower for a vague one."""
+    mask = probabilities >= 0.5
+    union = np.maximum(probabilities, mask).sum()
+    return float(np.minimum(probabilities, mask).sum() / union) if union else 0.0
+
+
+def label_photo(
+    pixels: NDArray[np.uint8],
+    photo: Path,
+    labeller: Labeller,
+    teacher: Segmenter,
+    activation: ActivationMaps | None,
+) -> PseudoLabel:
+    """Label one photo.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        photo: its path.
+    """
+    height, width = pixels.shape[:2]
+    scale = LABEL_SIDE / min(height, width)
+    if scale < 1:
+        shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
+    probabilities = teacher_map(teacher, pixels, labeller.scales)
+    if activation is not None:
+        probabilities = combined(probabilities, activation(pixels))
+    reliability = certainty(probabilities)
+    if labeller.sharpen == "grabcut":
+        probabilities, agreement = sharpened(pixels, probabilities)
+        reliability *= agreement
+    mask = probabilities >= 0.5
+    edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    label = (probabilities * 255).round().astype(np.uint8)
+    return PseudoLabel(
+        photo, encode_png(label), reliability, float(mask.mean()), float(edge.mean())
+    )
+
+
+_worker: tuple[Labeller, Segmenter, ActivationMaps | None]
+
+
+def _start(labeller: Labeller) -> None:
+    """One thread a process: the same arithmetic, and so the same labels, however many there are."""
+    global _worker
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    teacher = Segmenter.from_pretrained(labeller.teacher, labeller.device)
+    activation = ActivationMaps(labeller.device) if labeller.evidence == "activation" else None
+    _worker = labeller, teacher, activation
+
+
+def _label(photo: Path) -> PseudoLabel | str:
+    """The photo's label, or why it has none."""
+    try:
+        return label_photo(read_photo(photo), photo, *_worker)
+    except InputError as error:
+        return str(error)
+
+
+def label_photos(
+    photos: list[Path], labeller: Labeller, out: Path, workers: int
+) -> tuple[list[PseudoLabel], list[str]]:
+    """Label photos, shard by shard; shards that are there already are not made again.
+
+    Args:
+        photos: in the order that decides which shard they are in.
+        labeller: how.
+        out: folder of the shards.
+        workers: processes, at least one.
+
+    Returns:
+        The labels, and why photos were skipped.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    labels: list[PseudoLabel] = []
+    skipped: list[str] = []
+    pool = ProcessPoolExecutor(max(workers, 1), get_context("spawn"), _start, (labeller,))
+    with pool, progress(len(photos), unit="photo", label="label") as bar:
+        for path, part in _shards(photos, out):
+            if path.exists():
+                found = read_labels(path)
+                known = {label.photo for label in found}
+                if not known <= set(part):
+                    raise InputError(f"{path}: labels of other photos; remove {out}")
+                reasons = [f"{photo}: skipped before" for photo in part if photo not in known]
+            else:
+                results = list(pool.map(_label, part))
+                found = [result for result in results if isinstance(result, PseudoLabel)]
+                reasons = [result for result in results if isinstance(result, str)]
+                write_labels(path, found)
+            labels += found
+            skipped += reasons
+            bar.update(len(part))
+    return labels, skipped
+
+
+def _shards(photos: list[Path], out: Path) -> Iterator[tuple[Path, list[Path]]]:
+    for number, start in enumerate(range(0, len(photos), SHARD)):
+        yield out / f"labels-{number:05}.parquet", photos[start : start + SHARD]

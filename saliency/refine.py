@@ -1,0 +1,286 @@
+"""Edge-aware refinement: saliency maps that follow the photo's own edges.
+
+A network at 128 to 320 px draws blurry outlines. Each refiner here takes the photo as its guide and
+needs nothing trained. The map may come at a lower resolution than the photo: it is refined at a
+bounded resolution and leaves at the photo's own, so that large photos get crisp masks in little
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Photo = NDArray[np.uint8]
+Map = NDArray[np.float32]
+
+GUIDED_SIDE = 320
+"""Shortest side, in pixels, at which the guided filter's coefficients are computed at most."""
+BILATERAL_SIDE = 320
+"""Shortest side, in pixels, at which the bilateral solver works at most."""
+GRABCUT_SIDE = 160
+"""Shortest side, in pixels, at which GrabCut works at most."""
+GRABCUT_PIXELS = 25
+"""GrabCut fits five colours to each side; with fewer pixels than this, there is nothing to fit."""
+
+ROUNDING = 1e-4
+"""Maps may leave [0, 1] by this much."""
+
+
+def guided(photo: Photo, saliency_map: Map, radius: float = 1 / 8, epsilon: float = 1e-4) -> Map:
+    """Colour guided filter: the map as a locally linear function of the photo's colours.
+
+    He, Sun & Tang, Guided Image Filtering (TPAMI 2013), equations 19 to 21, in the fast version of
+    He & Sun (2015): coefficients at low resolution, applied to the photo at full resolution.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        saliency_map: float32 (h, w) in [0, 1]; any resolution, often lower than the photo's.
+        radius: half the window's side, as a share of the photo's shortest side.
+        epsilon: regularisation, in squared intensities of a photo in [0, 1]; edges whose contrast
+            is well above its square root are kept.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+
+    Raises:
+        ValueError: wrong shapes or types, or values outside [0, 1].
+    """
+    saliency_map = _checked(photo, saliency_map)
+    if not (radius > 0 and epsilon > 0):
+        raise ValueError(f"radius {radius}, epsilon {epsilon}: must be above 0")
+    shape = _bounded(saliency_map.shape, GUIDED_SIDE)
+    reach = radius * min(photo.shape[:2])
+    window = (
+        _window(reach * shape[1] / photo.shape[1]),  # OpenCV: width first
+        _window(reach * shape[0] / photo.shape[0]),
+    )
+    guide = _resized(photo, shape).astype(np.float64) / 255
+    slopes, intercept = _local_linear_model(guide, _resized(saliency_map, shape), window, epsilon)
+    refined = _resized(intercept, photo.shape)
+    for channel in range(3):  # one by one, which keeps a 12-megapixel photo within memory
+        slope = _resized(slopes[channel] / 255, photo.shape)
+        refined += cv2.multiply(slope, photo[:, :, channel], dtype=cv2.CV_32F)
+    return np.clip(refined, 0, 1, out=refined)
+
+
+def bilateral(
+    photo: Photo,
+    saliency_map: Map,
+    *,
+    confidence: Map | None = None,
+    sigma_spatial: float = 16,
+    sigma_luma: float = 16,
+    sigma_chroma: float = 8,
+    smoothness: float = 256,
+) -> Map:
+    """Fast bilateral solver: the map that is smooth wherever the photo's colours are.
+
+    Barron & Poole, The Fast Bilateral Solver (ECCV 2016); sigmas as in TokenCut and FOUND. Photos
+    whose shortest side is longer than 320 px are solved at that size, and the solution is brought
+    to full resolution by a narrow :func:`guided` filter.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        saliency_map: float32 (h, w) in [0, 1]; any resolution.
+        confidence: float32 (h, w) in [0, 1], how far each value p of the map is trusted; ``None``:
+            abs(2p - 1), so that the blurry outlines follow the photo. The others trust all alike.
+        sigma_spatial: side of the grid's cells in pixels.
+        sigma_luma: height of the cells in grey levels.
+        sigma_chroma: width of the cells in levels of Cb and Cr.
+        smoothness: weight of smoothness against the map, the paper's lambda.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+
+    Raises:
+        ValueError: wrong shapes or types, or values outside [0, 1].
+    """
+    saliency_map = _checked(photo, saliency_map)
+    from saliency.bilateral_grid import solve  # SciPy is slow to import
+
+    shape = _bounded(photo.shape, BILATERAL_SIDE)
+    if confidence is None:
+        confidence = np.abs(2 * saliency_map - 1)
+    elif confidence.shape != saliency_map.shape:
+        raise ValueError(f"confidence {confidence.shape}: must be {saliency_map.shape}, as the map")
+    solution = solve(
+        _resized(photo, shape),
+        _resized(saliency_map, shape),
+        _resized(confidence, shape),
+        sigmas=(sigma_spatial, sigma_luma, sigma_chroma),
+        smoothness=smoothness,
+    )
+    if shape == photo.shape[:2]:
+        return solution
+    return guided(photo, solution, radius=2 / BILATERAL_SIDE, epsilon=1e-4)
+
+
+def grabcut(
+    photo: Photo,
+    saliency_map: Map,
+    *,
+    low: float = 0.75,
+    high: float = 0.25,
+    iterations: int = 2,
+    seed: int = 0,
+) -> Map:
+    """GrabCut started from a map: a hard mask by colour models and a minimal cut.
+
+    Rother, Kolmogorov & Blake (SIGGRAPH 2004), OpenCV's implementation, at a shortest side of at
+    most 160 px.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        saliency_map: float32 (h, w) in [0, 1]; any resolution; foreground is >= 0.5.
+        low: this share of the map's background, its lowest values, is surely background.
+        high: this share of the map's foreground, its highest values, is surely foreground.
+        iterations: of fitting the colours and cutting.
+        seed: of OpenCV's random numbers, which this function sets.
+
+    Returns:
+        float32 (H, W): 0 or 1, in between along the outlines of enlarged masks. The map itself,
+        brought to the photo's size, when either side has too few pixels for a colour model.
+
+    Raises:
+        ValueError: wrong shapes or types, or values outside [0, 1].
+    """
+    saliency_map = _checked(photo, saliency_map)
+    shape = _bounded(photo.shape, GRABCUT_SIDE)
+    small = _resized(saliency_map, shape)
+    object_, ground = small >= 0.5, small < 0.5
+    if min(object_.sum(), ground.sum()) < GRABCUT_PIXELS:
+        return _resized(saliency_map, photo.shape).clip(0, 1)
+    labels = np.where(object_, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[ground & (small <= np.quantile(small[ground], low))] = cv2.GC_BGD
+    labels[object_ & (small >= np.quantile(small[object_], 1 - high))] = cv2.GC_FGD
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(seed)
+    small_photo = _resized(photo, shape)
+    rectangle = (0, 0, shape[1], shape[0])  # unused, the labels count
+    cv2.grabCut(small_photo, labels, rectangle, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return _resized(mask.astype(np.float32), photo.shape)
+
+
+def none(photo: Photo, saliency_map: Map) -> Map:
+    """The map itself, brought to the photo's size."""
+    saliency_map = _checked(photo, saliency_map)
+    return _resized(saliency_map, photo.shape).clip(0, 1)
+
+
+REFINERS: dict[str, Callable[[Photo, Map], Map]] = {
+    "none": none,
+    "guided": guided,
+    "bilateral": bilateral,
+}
+
+
+def get_refiner(name: str) -> Callable[[Photo, Map], Map]:
+    """The refiner of a name.
+
+    Raises:
+        ValueError: unknown; lists the valid names.
+    """
+    if name not in REFINERS:
+        raise ValueError(f"refine {name!r}: unknown; valid are {', '.join(REFINERS)}")
+    return REFINERS[name]
+
+
+def refine(photo: Photo, saliency_map: Map, method: str) -> Map:
+    """Bring a map to the photo's size, along the photo's edges.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        saliency_map: float32 (h, w) in [0, 1]; any resolution.
+        method: a name of :data:`REFINERS`.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+
+    Raises:
+        ValueError: unknown method, wrong shapes or types, or values outside [0, 1].
+    """
+    return get_refiner(method)(photo, saliency_map)
+
+
+def _local_linear_model(
+    guide: NDArray[np.float64], target: Map, window: tuple[int, int], epsilon: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Slopes (3, h, w) and intercept (h, w) of the map's regression on colours in each window."""
+    count = _window_sum(np.ones(target.shape), window)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _window_sum(values, window) / count
+
+    # float64: variances as differences of means would drown in float32's rounding
+    values = target.astype(np.float64)
+    colours = [np.ascontiguousarray(guide[:, :, channel]) for channel in range(3)]
+    means, mean_value = [mean(colour) for colour in colours], mean(values)
+    r, g, b = means
+
+    def covariance(i: int, j: int) -> NDArray[np.float64]:
+        return mean(colours[i] * colours[j]) - means[i] * means[j]
+
+    rr, gg, bb = (covariance(channel, channel) + epsilon for channel in range(3))
+    rg, rb, gb = covariance(0, 1), covariance(0, 2), covariance(1, 2)
+    # inverse of the symmetric 3 x 3 matrix, by cofactors
+    c_rr, c_rg, c_rb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    c_gg, c_gb, c_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    determinant = rr * c_rr + rg * c_rg + rb * c_rb
+    x, y, z = (mean(c * values) - m * mean_value for c, m in zip(colours, means, strict=True))
+    slopes = np.stack(
+        [
+            (c_rr * x + c_rg * y + c_rb * z) / determinant,
+            (c_rg * x + c_gg * y + c_gb * z) / determinant,
+            (c_rb * x + c_gb * y + c_bb * z) / determinant,
+        ]
+    )
+    intercept = mean_value - slopes[0] * r - slopes[1] * g - slopes[2] * b
+    smoothed = np.stack([mean(slope) for slope in slopes])
+    return smoothed.astype(np.float32), mean(intercept).astype(np.float32)
+
+
+def _window_sum(values: NDArray[np.float64], window: tuple[int, int]) -> NDArray[np.float64]:
+    # zeros beyond the border, so that means over the pixels inside come out exactly
+    return np.asarray(
+        cv2.boxFilter(values, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT),
+        dtype=np.float64,
+    )
+
+
+def _window(reach: float) -> int:
+    return 2 * max(1, int(reach + 0.5)) + 1
+
+
+def _bounded(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """(H, W) shrunk until its shortest side is at most ``side``."""
+    scale = min(1.0, side / min(shape[:2]))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _resized(image: NDArray, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
+    """The image at (H, W): averaged where it shrinks, interpolated where it grows."""
+    height, width = shape[:2]
+    if image.shape[:2] == (height, width):
+        return image.copy()
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how))
+
+
+def _checked(photo: Photo, saliency_map: Map) -> Map:
+    """The map without the excess of roundings, say of OpenCV's blur, which leaves 1.0000001."""
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+        raise ValueError(f"photo {photo.dtype} {photo.shape}: must be uint8 (H, W, 3)")
+    if saliency_map.dtype != np.float32 or saliency_map.ndim != 2 or not saliency_map.size:
+        raise ValueError(
+            f"saliency map {saliency_map.dtype} {saliency_map.shape}: must be float32 (H, W)"
+        )
+    low, high = saliency_map.min(), saliency_map.max()
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # also false for NaN
+        raise ValueError(f"saliency map: values from {low} to {high}; must be in [0, 1]")
+    return saliency_map.clip(0, 1)

