@@ -79,7 +79,8 @@ def teacher_map(teacher: Segmenter, pixels: NDArray[np.uint8], scales: tuple[int
             np.ascontiguousarray(teacher.network_map(mirrored, size)[:, ::-1]),
         )
     ]
-    return np.mean(maps, axis=0, dtype=np.float32)
+    averaged: Map = np.mean(maps, axis=0, dtype=np.float32)
+    return averaged
 
 
 def combined(first: Map, second: Map) -> Map:
@@ -104,7 +105,7 @@ def sharpened(pixels: NDArray[np.uint8], probabilities: Map) -> tuple[Map, float
     found, object_ = cut >= 0.5, probabilities >= 0.5
     union = int((found | object_).sum())
     agreement = int((found & object_).sum()) / union if union else 0.0
-    return (cut + probabilities) / 2, agreement
+    return ((cut + probabilities) / 2).astype(np.float32), agreement
 
 
 def certainty(probabilities: Map) -> float:

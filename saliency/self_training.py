@@ -112,16 +112,18 @@ class SelfTrainConfig(StageConfig):
 
     def training(self, round_number: int) -> TrainConfig:
         """How the student of a round (from 0) is trained."""
-        return TrainConfig(
-            encoder=self.encoder,
-            encoder_weights=self.encoder_weights,
-            size=of_round(self.sizes, round_number),
-            steps=of_round(self.steps, round_number),
-            batch=self.batch,
-            lr=self.lr,
-            encoder_lr_factor=self.encoder_lr_factor,
-            augment="photo",
-            seed=stream_seed("self-training round", self.seed, round_number),
+        return TrainConfig.build(
+            {
+                "encoder": self.encoder,
+                "encoder_weights": self.encoder_weights,
+                "size": of_round(self.sizes, round_number),
+                "steps": of_round(self.steps, round_number),
+                "batch": self.batch,
+                "lr": self.lr,
+                "encoder_lr_factor": self.encoder_lr_factor,
+                "augment": "photo",
+                "seed": stream_seed("self-training round", self.seed, round_number),
+            }
         )
 
 
@@ -199,7 +201,7 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         if epoch != self._epoch:
             order = numpy_stream("photo order", self.seed, epoch).permutation(len(self.labels))
             self._epoch, self._order = epoch, order
-        return self.labels[self._order[position]]
+        return self.labels[int(self._order[position])]
 
 
 def self_train(

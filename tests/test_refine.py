@@ -210,7 +210,7 @@ def test_other_impossible_values() -> None:
             guided(photo, blurred, **options)
     with pytest.raises(ValueError, match="confidence"):
         bilateral(photo, blurred, confidence=np.ones((3, 3), np.float32))
-    with pytest.raises(ValueError, match="'sharp'.*none, guided, bilateral"):
+    with pytest.raises(ValueError, match=r"'sharp'.*none, guided, bilateral"):
         refine(photo, blurred, "sharp")
 
 
@@ -236,7 +236,7 @@ def test_predict_mask_refines(tiny_model: Path) -> None:
         found = saliency.predict_mask(image, model=tiny_model, refine=name, device="cpu")
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(segmenter.predict(image, refine=name), expected)
-    with pytest.raises(ValueError, match="'sharp'.*none, guided, bilateral"):
+    with pytest.raises(ValueError, match=r"'sharp'.*none, guided, bilateral"):
         saliency.predict_mask(image, model=tiny_model, refine="sharp")
 
 

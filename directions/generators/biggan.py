@@ -91,7 +91,8 @@ class Block(nn.Module):
         hidden = self.conv2(F.relu(self.bn2(self.conv1(hidden), condition)))
         # a 1 × 1 convolution before the upsampling makes the same numbers at a quarter of the cost
         passed: Tensor = F.interpolate(self.conv_sc(features), scale_factor=2.0)
-        return hidden + passed
+        summed: Tensor = hidden + passed
+        return summed
 
 
 class Attention(nn.Module):

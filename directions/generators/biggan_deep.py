@@ -127,7 +127,8 @@ class Block(nn.Module):
             passed = F.interpolate(passed, scale_factor=2.0)
         hidden = self.conv_2(F.relu(self.bn_2(self.conv_1(hidden), condition, truncation)))
         hidden = self.conv_3(F.relu(self.bn_3(hidden, condition, truncation)))
-        return hidden + passed
+        summed: Tensor = hidden + passed
+        return summed
 
 
 class Attention(nn.Module):

@@ -81,7 +81,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name == wanted:
-            module = importlib.import_module(f"saliency.cli.{name.replace("-", "_")}")
+            module = importlib.import_module(f"saliency.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
