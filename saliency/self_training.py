@@ -66,7 +66,7 @@ class SelfTrainConfig(StageConfig):
     sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
     steps: tuple[int, ...] = Field((800, 800), description="optimiser steps")
     keep: tuple[float, ...] = Field((0.7, 0.85), description="share of the photos kept")
-    photos: int = Field(4000, ge=16, description="photos to label, drawn from all that are given")
+    count: int = Field(4000, ge=16, description="photos to label, drawn from all that are given")
     min_area: float = Field(
         0.01, ge=0, lt=1, description="smallest object kept, share of the photo"
     )
@@ -225,7 +225,7 @@ def self_train(
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
     origin = {"teacher_sha256": sha256_of(teacher / "model.safetensors")}
     order = numpy_stream("photos", config.seed).permutation(len(photos))
-    drawn = [photos[index] for index in order[: config.photos]]
+    drawn = [photos[index] for index in order[: config.count]]
     rounds: list[dict[str, Any]] = []
     skipped: dict[str, None] = {}
     for number in range(config.rounds):

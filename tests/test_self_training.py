@@ -1,0 +1,93 @@
+"""Self-training: settings, the choice of reliable labels, and sharpening."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data.errors import InputError, UsageError
+from data.pairs import encode_png
+from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from saliency.labelling import certainty, combined, sharpened
+from saliency.self_training import SelfTrainConfig, reliable
+
+
+def label(name: str, reliability: float, area: float) -> PseudoLabel:
+    picture = encode_png(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    return PseudoLabel(Path(name), picture, reliability, area, 0.0)
+
+
+def test_lists_give_one_value_a_round_or_one_for_all() -> None:
+    config = SelfTrainConfig.build({"rounds": "2", "sizes": "128,192", "steps": "5", "keep": "0.5"})
+    assert [config.training(number).size for number in (0, 1)] == [128, 192]
+    assert [config.training(number).steps for number in (0, 1)] == [5, 5]
+    assert config.training(0).seed != config.training(1).seed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rounds": 3},
+        {"sizes": "100,100"},
+        {"keep": "0,1"},
+        {"steps": "0"},
+        {"encoder_weights": "none"},
+    ],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=r"^--"):
+        SelfTrainConfig.build(wrong)
+
+
+def test_the_most_reliable_of_possible_size_are_kept() -> None:
+    labels = [label("a", 0.2, 0.3), label("b", 0.9, 0.3), label("c", 0.95, 0.99)]
+    labels.append(label("d", 0.5, 0.3))
+    kept = reliable(labels, 0.5, SelfTrainConfig())
+    assert [str(found.photo) for found in kept] == ["b", "d"]
+
+
+def test_labels_are_written_and_read_and_damage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "labels-00000.parquet"
+    write_labels(path, [label("a", 0.25, 0.5)])
+    [found] = read_labels(path)
+    assert found == label("a", 0.25, 0.5)
+    assert found.label.shape == (3, 4)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"labels-00000\.parquet: not a shard"):
+        read_labels(path)
+
+
+def test_two_maps_agree_only_where_both_are_high() -> None:
+    first, second = np.zeros((2, 40, 40), np.float32)
+    first[10:30, :] = 1
+    second[:, 10:30] = 1
+    both = combined(first, second)
+    inside = np.zeros((40, 40), bool)
+    inside[10:30, 10:30] = True
+    np.testing.assert_array_equal(both > 0.5, inside)
+
+
+def test_sharpening_brings_a_vague_map_to_the_edge() -> None:
+    photo = np.full((60, 80, 3), 30, np.uint8)
+    truth = np.zeros((60, 80), bool)
+    truth[15:45, 20:60] = True
+    photo[truth] = (220, 160, 40)
+    vague = np.zeros((60, 80), np.float32)
+    vague[18:48, 23:63] = 1
+    vague = np.asarray(cv2.GaussianBlur(vague, (0, 0), 6), np.float32)
+    sharper, agreement = sharpened(photo, vague)
+
+    def iou(mask: np.ndarray) -> float:
+        return float((mask & truth).sum() / (mask | truth).sum())
+
+    assert iou(sharper >= 0.5) > iou(vague >= 0.5)
+    assert 0 < agreement <= 1
+
+
+def test_certainty_is_one_for_a_mask_and_less_for_a_vague_map() -> None:
+    mask = np.zeros((10, 10), np.float32)
+    mask[2:5] = 1
+    assert certainty(mask) == 1
+    assert certainty(mask * 0.6) < 1
+    assert certainty(mask * 0) == 0
