@@ -35,7 +35,7 @@ def test_the_segmenter_loads_and_says_its_supervision() -> None:
     assert segmenter.config.supervision in ("none", "imagenet-classes")
     described = json.loads((WEIGHTS / "default" / "config.json").read_text())
     assert described["supervision"] == segmenter.config.supervision
-    assert described["provenance"]["training"]["encoder"] == segmenter.config.encoder
+    assert described["provenance"]["self_training"]["encoder"] == segmenter.config.encoder
 
 
 def test_the_segmenter_is_small() -> None:
