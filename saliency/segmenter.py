@@ -18,6 +18,8 @@ from saliency.photo import to_rgb
 if TYPE_CHECKING:
     import torch
 
+Supervision = Literal["none", "imagenet-classes"]
+
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "default"
 STRIDE = 32
@@ -46,7 +48,7 @@ class SegmenterConfig:
     encoder: str = "tu-tf_efficientnet_lite0"
     decoder_channels: tuple[int, ...] = (128, 64, 32, 16, 16)
     size: int = 128
-    supervision: Literal["none", "imagenet-classes"] = "none"
+    supervision: Supervision = "none"
     provenance: dict[str, Any] = field(default_factory=dict)
     refine: str = "none"
 

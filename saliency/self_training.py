@@ -223,6 +223,8 @@ def self_train(
         device: where to compute.
     """
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
+    # a student knows what its first teacher knew, whatever its own encoder starts from
+    inherited = Segmenter.from_pretrained(teacher, "cpu").config.supervision
     origin = {"teacher_sha256": sha256_of(teacher / "model.safetensors")}
     order = numpy_stream("photos", config.seed).permutation(len(photos))
     drawn = [photos[index] for index in order[: config.count]]
@@ -252,7 +254,7 @@ def self_train(
         if not (folder / "model.safetensors").exists():
             student = _train(kept, pairs, config, number, folder, device, start)
             provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
-            finished(student, provenance).save_pretrained(folder)
+            finished(student, provenance, inherited).save_pretrained(folder)
         teacher = folder
     Segmenter.from_pretrained(teacher, "cpu").save_pretrained(out)
     return SelfTrained(out, rounds, list(skipped))

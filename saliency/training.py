@@ -27,7 +27,7 @@ from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import numpy_stream, stream_seed
 from saliency.encoders import load_imagenet_weights
-from saliency.segmenter import Segmenter, SegmenterConfig, build_network
+from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
 
 CHECKPOINT_SECONDS = 60.0
 MAX_VALIDATION = 400
@@ -341,12 +341,20 @@ def single_thread(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-def finished(trainer: Trainer, provenance: dict[str, Any]) -> Segmenter:
-    """The trained network as a segmenter that says what went into it."""
+def finished(
+    trainer: Trainer, provenance: dict[str, Any], inherited: Supervision = "none"
+) -> Segmenter:
+    """The trained network as a segmenter that says what went into it.
+
+    Args:
+        trainer: done.
+        provenance: of the training.
+        inherited: supervision that went into what it learnt from, a teacher for instance.
+    """
     described = SegmenterConfig(
         encoder=trainer.config.encoder,
         size=trainer.config.size,
-        supervision="imagenet-classes" if trainer.pretrained else "none",
+        supervision="imagenet-classes" if trainer.pretrained else inherited,
         provenance={**provenance, "code": code_version()},
     )
     return Segmenter(trainer.network, described, str(trainer.device))

@@ -1,16 +1,20 @@
 """Self-training: settings, the choice of reliable labels, and sharpening."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from conftest import TINY_ENCODER
 
 from data.errors import InputError, UsageError
 from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.labelling import certainty, combined, sharpened
-from saliency.self_training import SelfTrainConfig, reliable
+from saliency.segmenter import Segmenter
+from saliency.self_training import SelfTrainConfig, reliable, self_train
 
 
 def label(name: str, reliability: float, area: float) -> PseudoLabel:
@@ -91,3 +95,38 @@ def test_certainty_is_one_for_a_mask_and_less_for_a_vague_map() -> None:
     assert certainty(mask) == 1
     assert certainty(mask * 0.6) < 1
     assert certainty(mask * 0) == 0
+
+
+def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_nothing(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    teacher = Segmenter.from_pretrained(tiny_model, "cpu")
+    teacher.config = replace(teacher.config, supervision="imagenet-classes")
+    teacher.save_pretrained(tmp_path / "teacher")
+    config = SelfTrainConfig(
+        encoder=TINY_ENCODER,
+        encoder_weights="none",
+        evidence="none",
+        rounds=1,
+        sizes=(32,),
+        steps=(2,),
+        keep=(1.0,),
+        count=70,
+        min_area=0,
+        max_area=1,
+        batch=2,
+        workers=1,
+    )
+    photos = sorted(photo_folder.iterdir())
+    out, cpu = tmp_path / "out", torch.device("cpu")
+    made = self_train(photos, tmp_path / "teacher", None, config, out, cpu)
+    assert Segmenter.from_pretrained(out, "cpu").config.supervision == "imagenet-classes"
+    assert made.rounds[0]["labelled"] + len(made.skipped) == 70
+
+    first = (out / "model.safetensors").read_bytes()
+    labels = out / "round-1" / "labels"
+    (labels / "labels-00001.parquet").unlink()  # as if it had been killed there
+    for name in ("model.safetensors", "checkpoint.pt"):
+        (out / "round-1" / name).unlink()
+    self_train(photos, tmp_path / "teacher", None, config, out, cpu)
+    assert (out / "model.safetensors").read_bytes() == first
