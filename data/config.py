@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import UsageError
 
@@ -91,3 +91,24 @@ class StageConfig(BaseModel):
             if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("runtime")
         }
         return self.model_dump(mode="json", exclude=runtime)
+
+
+class SamplingConfig(StageConfig):
+    """Options of every stage that draws from a generator; left out, they leave no trace."""
+
+    classes: str | None = Field(
+        None,
+        description="of a class-conditional generator: indices, ranges, names or a list file, "
+        "separated by commas; default: all",
+    )
+    truncation: float | None = Field(
+        None, gt=0, description="truncation of the latents; default: the generator's own"
+    )
+    space: Literal["z", "w"] | None = Field(
+        None, description="latent space of the shifts; default: the generator's own"
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """As of :class:`StageConfig`; what is not given does not appear."""
+        absent = {name for name in SamplingConfig.model_fields if getattr(self, name) is None}
+        return {name: value for name, value in super().settings().items() if name not in absent}

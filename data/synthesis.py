@@ -18,7 +18,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from data.config import StageConfig
+from data.config import SamplingConfig
 from data.errors import NotFoundInGeneratorError
 from data.masks import Filters, apply_rule, border_share, filter_mask
 from data.pairs import Pair, read_note, total_rejections, write_shard
@@ -50,7 +50,7 @@ class PairGenerator(Protocol):
         """The same samples, moved."""
 
 
-class SynthConfig(StageConfig):
+class SynthConfig(SamplingConfig):
     """Options of `saliency synth`."""
 
     count: int = Field(4000, ge=1, description="number of pairs to make")

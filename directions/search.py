@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.config import StageConfig
+from data.config import SamplingConfig
 from data.files import load_torch, save_torch
 from data.precision import mixed_precision
 from data.progress import progress
@@ -28,7 +28,7 @@ from directions.reconstructor import Reconstructor
 CHECKPOINT_SECONDS = 30.0
 
 
-class DiscoverConfig(StageConfig):
+class DiscoverConfig(SamplingConfig):
     """Options of `saliency discover`: the search (this file), the choice (`background.py`)."""
 
     directions: int | None = Field(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from directions.generators.family import Family
+from directions.generators.loading import build
 
 TOLERANCE = 1e-4
 """Largest difference of a pixel, images in [-1, 1], float32."""
@@ -40,6 +41,8 @@ def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
             continue
         if name.endswith("running_var"):
             tensor.copy_(0.5 + torch.rand(tensor.shape, generator=rng))
+        elif name.endswith(("stored_var", "weight_u", "weight_v")):
+            continue
         elif tensor.ndim <= 1:
             tensor.add_(0.2 * torch.randn(tensor.shape, generator=rng))
     return network.eval()
@@ -59,6 +62,24 @@ def ours(family: Family, published: dict[str, Tensor]) -> nn.Module:
     for name, reason in list(translation.ignored.items())[:3]:
         print(f"    {name}: {reason}")
     return network.eval()
+
+
+def loads_strictly(label: str, family: Family, theirs: nn.Module, **expected: object) -> None:
+    """Load a published size, built on the meta device: names and shapes without numbers."""
+    published = theirs.state_dict()
+    config = family.recognise(published)
+    if config is None:
+        raise SystemExit(f"{label}: not recognised as {family.name}")
+    wrong = {name: config.get(name) for name in expected if config.get(name) != expected[name]}
+    if wrong:
+        raise SystemExit(f"{label}: recognised as {wrong}, published are {expected}")
+    tensors, ignored = family.translate(published, config)
+    build(family, config, tensors, label)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in published.values())
+    print(
+        f"{label}: {len(published)} published tensors, {size / 1e6:.0f} MB, load strictly as "
+        f"{len(tensors)}; {len(ignored)} named as ignored"
+    )
 
 
 def compare(label: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:

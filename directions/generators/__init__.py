@@ -8,6 +8,7 @@ named as ``path/to/file.py:make_generator``, or a module handed to :meth:`Networ
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from directions.generators.base import (
 from directions.generators.bigbigan import BIGBIGAN
 from directions.generators.biggan import BIGGAN
 from directions.generators.biggan_deep import BIGGAN_DEEP
+from directions.generators.classes import parse_classes
 from directions.generators.compact import COMPACT
 from directions.generators.dcgan import DCGAN
 from directions.generators.family import Family, Sampling
@@ -120,6 +122,10 @@ def open_generator(source: str | Path) -> OpenedFile:
             f"{path}: a pickle, which is not opened as it is; `saliency generator convert {path} "
             "OUT.safetensors` reads NVIDIA's"
         )
+    if is_torchscript(path):
+        raise InputError(
+            f"{path}: a TorchScript program, which belongs to no family; it is used as it is"
+        )
     if is_exported_program(path):
         refuse_exported_program(path)
     return open_file(path, FAMILIES)
@@ -145,6 +151,9 @@ def wrap_generator(
         raise UsageError(
             f"--space {sampling.space}: {name} ({family.name}) has {', '.join(family.spaces)}"
         )
+    if isinstance(sampling.classes, str):
+        indices = parse_classes(sampling.classes, opened.config["classes"])
+        sampling = replace(sampling, classes=indices)
     digest = fingerprint(opened.network.state_dict())
     if sampling.space not in (None, family.spaces[0]):
         # a direction found in one space means nothing in another

@@ -23,6 +23,7 @@ from directions.generators.family import (
     Tensors,
     Translation,
     Weights,
+    class_indices,
     count_of,
     shape_of,
 )
@@ -252,7 +253,7 @@ def wrap(
     return ClassGenerator(
         network,
         class_count=config["classes"],
-        classes=sampling.classes,
+        classes=class_indices(sampling),
         truncation=sampling.truncation,
         name=name,
         fingerprint=fingerprint,

@@ -26,6 +26,7 @@ from directions.generators.family import (
     Tensors,
     Translation,
     Weights,
+    class_indices,
     shape_of,
 )
 from directions.generators.spectral import fold_torch
@@ -271,7 +272,7 @@ def wrap(
     return ClassGenerator(
         network,
         class_count=config["classes"],
-        classes=sampling.classes,
+        classes=class_indices(sampling),
         truncation=truncation,
         name=name,
         fingerprint=fingerprint,

@@ -52,14 +52,22 @@ class Sampling:
     """How a loaded generator draws its latents; ``None`` is the family's default.
 
     Attributes:
-        classes: class indices to draw from; all when ``None``. Conditional families only.
+        classes: class indices to draw from; all when ``None``. Conditional families only. Text, as
+            users write it, is resolved before a family's ``wrap`` sees it.
         truncation: the truncation trick's parameter. Families that declare one only.
         space: latent space in which directions live, one of the family's ``spaces``.
     """
 
-    classes: tuple[int, ...] | None = None
+    classes: tuple[int, ...] | str | None = None
     truncation: float | None = None
     space: str | None = None
+
+
+def class_indices(sampling: Sampling) -> tuple[int, ...] | None:
+    """The classes of a sampling that has been resolved."""
+    if isinstance(sampling.classes, str):
+        raise TypeError("classes as text: give them to wrap_generator or load_generator")
+    return sampling.classes
 
 
 class Translation(NamedTuple):

@@ -62,21 +62,23 @@ def fold_brock(tensors: Tensors) -> Translation:
 def fold_torch(tensors: Tensors) -> Translation:
     """Fold the layout of ``torch.nn.utils.spectral_norm``: ``X.weight_orig``, ``_u``, ``_v``.
 
-    Files of PyTorch before 1.1 lack ``weight_v`` and keep the divided ``weight`` as well.
+    Files of PyTorch before 1.1 lack ``weight_v`` and keep the divided ``weight``, which is taken.
     """
     kept: dict[str, Tensor] = {}
     ignored: dict[str, str] = {}
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")
-        published = f"{stem}.weight_orig" in tensors and f"{stem}.weight_u" in tensors
-        if published and last == "weight_orig":
-            sigma = singular_value(
-                tensor, tensors[f"{stem}.weight_u"], tensors.get(f"{stem}.weight_v")
-            )
-            kept[f"{stem}.weight"] = tensor.float() / sigma
-        elif published and last in ("weight_u", "weight_v"):
+        normalised = f"{stem}.weight_orig" in tensors and f"{stem}.weight_u" in tensors
+        right = tensors.get(f"{stem}.weight_v")
+        divided = f"{stem}.weight" in tensors
+        if normalised and last in ("weight_u", "weight_v"):
             ignored[name] = "singular vector, folded into the weight"
-        elif published and last == "weight":
+        elif normalised and last == "weight_orig" and right is None and divided:
+            ignored[name] = "weight before its division by the norm"
+        elif normalised and last == "weight_orig":
+            sigma = singular_value(tensor, tensors[f"{stem}.weight_u"], right)
+            kept[f"{stem}.weight"] = tensor.float() / sigma
+        elif normalised and last == "weight" and right is not None:
             ignored[name] = "weight_orig divided by its norm, computed here again"
         else:
             kept[name] = tensor

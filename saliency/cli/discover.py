@@ -7,6 +7,7 @@ from pathlib import Path
 
 from saliency.cli.devices import pick_device
 from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.sources import GENERATOR_HELP, sampled_generator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generator",
         default="compact",
         metavar="G",
-        help="name, .safetensors file, or file.py:function (default: compact)",
+        help=f"{GENERATOR_HELP} (default: compact)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_json(parser)
@@ -27,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from directions.discovery import DiscoverConfig, discover
-    from directions.generators import load_generator
 
     config = read_config(arguments, DiscoverConfig)
-    generator = load_generator(arguments.generator, pick_device(config.device))
+    device = pick_device(config.device)
+    generator, config = sampled_generator(arguments.generator, config, device)
     found = discover(generator, config, arguments.out)
     chosen = found.chosen
     report(

@@ -1,4 +1,4 @@
-"""`saliency generator`: train a generator on unlabelled photos, measure it, sample from it."""
+"""`saliency generator`: look at generators, convert them, train one on photos, measure it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from saliency.cli.generator_files import (
+    add_actions,
+    convert_file,
+    draw_samples,
+    list_generators,
+    show_info,
+)
 from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.sources import GENERATOR_HELP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from directions.gan_training import GeneratorTrainConfig
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add_actions(actions)
     train = actions.add_parser("train", help="train the compact generator on photos")
     train.add_argument(
         "photos", nargs="+", type=Path, metavar="PHOTOS", help="folders of a hundred photos or more"
@@ -23,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(train, GeneratorTrainConfig)
 
     measure = actions.add_parser("measure", help="Fréchet distance between it and photos")
-    measure.add_argument("generator", metavar="G", help="name or .safetensors file")
+    measure.add_argument("generator", metavar="G", help=GENERATOR_HELP)
     measure.add_argument("photos", nargs="+", metavar="PHOTOS", help="held-out photos, or folders")
     measure.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples")
     measure.add_argument("--sheet", type=Path, metavar="PNG", help="picture of some samples")
@@ -33,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
-    return _train(arguments) if arguments.action == "train" else _measure(arguments)
+    return ACTIONS[arguments.action](arguments)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -97,3 +106,13 @@ def _measure(arguments: argparse.Namespace) -> int:
         f"{generator.resolution} px, features: {FEATURES}",
     )
     return 3 if skipped else 0
+
+
+ACTIONS = {
+    "list": list_generators,
+    "info": show_info,
+    "sample": draw_samples,
+    "convert": convert_file,
+    "train": _train,
+    "measure": _measure,
+}

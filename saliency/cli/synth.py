@@ -7,6 +7,7 @@ from pathlib import Path
 
 from saliency.cli.devices import pick_device
 from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.sources import GENERATOR_HELP, as_discovered, sampled_generator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generator",
         default="compact",
         metavar="G",
-        help="name, .safetensors file, or file.py:function (default: compact)",
+        help=f"{GENERATOR_HELP} (default: compact)",
     )
     parser.add_argument(
         "--direction",
@@ -36,12 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     from data.files import claim_folder
     from data.synthesis import SynthConfig, synthesise
     from directions.direction import load_direction
-    from directions.generators import load_generator
     from saliency.recipes import recipe_of
 
     config = read_config(arguments, SynthConfig)
-    generator = load_generator(arguments.generator, pick_device(config.device))
     direction = load_direction(arguments.direction)
+    config = as_discovered(config, direction.provenance.get("config", {}))
+    device = pick_device(config.device)
+    generator, config = sampled_generator(arguments.generator, config, device)
     direction.check_generator(generator)
     claim_folder(
         arguments.out, "synth", {**config.settings(), "direction_sha256": direction.digest()}
