@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from composites import composites
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
 from data.benchmarks import find_pairs, read_mask
+from data.composites import composites
 from data.photos import read_photo
 from saliency.confidence import confidence
 from saliency.refine import refine

@@ -25,10 +25,10 @@ from typing import Any
 import cv2
 import numpy as np
 import scipy.sparse.linalg
-from composites import composites
 from numpy.typing import NDArray
 
 from data.benchmarks import find_pairs
+from data.composites import composites
 from data.photos import read_photo
 from eval.benchmark import score
 from eval.protocols import get_protocol

@@ -1,11 +1,13 @@
 """Photos with certain masks that nobody drew: cut-outs pasted over other photos.
 
-An object on a white background is its own mask: all that white, connected to the border, is
-background. Such objects, scaled and mirrored at random, go over photos of anything.
+An object on a plain background is its own mask: all that has the border's colour and is connected
+to the border is background. Such objects, scaled, mirrored and relit at random, go over photos of
+anything.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,31 +15,43 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import InputError
 from data.photos import list_photos, read_photo
 
-WHITE = 240
-"""Grey level from which on a pixel may be white background."""
+Photo = NDArray[np.uint8]
+
+TOLERANCE = 14
+"""Grey levels by which a plain background may differ from the border's median colour."""
 BORDER_SHARE = 0.95
-"""Of the border's pixels must be white."""
+"""Of the border's pixels must have that colour."""
 AREAS = (0.08, 0.7)
 """Of the cut-out in its own photo."""
 MIN_SIDE = 24
 """Of the cut-out, in pixels."""
+LONGEST = 320
+"""Larger cut-outs are reduced to this side: they are kept in memory."""
 MAX_FILL = 0.85
-"""Of its bounding box: fuller ones are mostly whole photos in a white frame."""
-SIZES = (0.4, 0.95)
+"""Of its bounding box: fuller ones are mostly whole photos in a plain frame."""
+SIZES = (0.3, 0.95)
 """Longer side of the pasted object, as a share of the photo's shortest side."""
+SECOND = 0.2
+"""Share of composites with two objects."""
+HELD_OUT = 5
+"""One cut-out of so many is never trained on."""
 
 
-def cut_out(photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The object of a photo with white background: uint8 (h, w, 4), or ``None``."""
-    white = photo.min(axis=2) >= WHITE
-    border = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
-    if border.mean() < BORDER_SHARE:
+def cut_out(photo: Photo) -> Photo | None:
+    """The object of a photo with a plain background: uint8 (h, w, 4), or ``None``."""
+    border = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]]).astype(np.int16)
+    colour = np.median(border, axis=0)
+    if (np.abs(border - colour).max(axis=1) <= TOLERANCE).mean() < BORDER_SHARE:
         return None
-    framed = np.pad(white.astype(np.uint8), 1, constant_values=1)
+    plain = np.abs(photo.astype(np.int16) - colour).max(axis=2) <= TOLERANCE
+    framed = np.pad(plain.astype(np.uint8), 1, constant_values=1)
     cv2.floodFill(framed, None, (0, 0), 2)
     objects = (framed[1:-1, 1:-1] != 2).astype(np.uint8)
+    square = np.ones((3, 3), np.uint8)
+    objects = np.asarray(cv2.morphologyEx(objects, cv2.MORPH_OPEN, square), np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(objects)
     if len(stats) < 2:
         return None
@@ -45,24 +59,86 @@ def cut_out(photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     mask = (labels == largest).astype(np.uint8)
     if not AREAS[0] <= mask.mean() <= AREAS[1]:
         return None
-    mask = cv2.erode(mask, np.ones((3, 3), np.uint8))  # the outline's pixels are half white
+    mask = cv2.erode(mask, square)  # the outline's pixels are half background
     x, y, width, height = cv2.boundingRect(mask)
     if min(width, height) < MIN_SIDE or mask.sum() > MAX_FILL * width * height:
         return None
     return np.dstack([photo, mask * 255])[y : y + height, x : x + width]
 
 
-def corner(photo: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random quarter of the photo at one of its corners, where objects are rare."""
-    height, width = photo.shape[0] // 2, photo.shape[1] // 2
-    y, x = rng.integers(0, 2, 2)
-    return photo[y * height : (y + 1) * height, x * width : (x + 1) * width]
+def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
+    """The cut-outs of all photos with a plain background, or those that are kept for measuring.
+
+    Args:
+        sources: files and folders.
+        held_out: the fifth, by the hash of the file's name, that is not for training.
+
+    Returns:
+        uint8 (h, w, 4), sides of at most :data:`LONGEST`.
+
+    Raises:
+        InputError: no such photos.
+    """
+    found = []
+    for path in list_photos(sources):
+        digest = hashlib.sha256(path.name.encode(errors="surrogateescape")).digest()
+        if (digest[0] % HELD_OUT == 0) == held_out and (cut := _read(path)) is not None:
+            found.append(cut)
+    if not found:
+        names = ", ".join(str(source) for source in sources)
+        raise InputError(
+            f"{names}: no photo of an object on a plain background in it; cut-outs need a border "
+            f"of one colour and an object of {AREAS[0]:.0%} to {AREAS[1]:.0%} of the photo"
+        )
+    return found
 
 
-def paste(
-    cut: NDArray[np.uint8], photo: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The photo with the object at a random place, and the object's mask."""
+def _read(path: Path) -> Photo | None:
+    try:
+        photo = read_photo(path)
+    except InputError:  # self-training and labelling say which photos cannot be read
+        return None
+    scale = LONGEST / max(photo.shape[:2])
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
+        photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return cut_out(photo) if min(photo.shape[:2]) >= MIN_SIDE else None
+
+
+def corner(photo: Photo, rng: np.random.Generator, label: Photo | None = None) -> Photo:
+    """A quarter of the photo at one of its corners, where objects are rare.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        rng: chooses the corner, where there is no label.
+        label: uint8 (h, w), bright where an object may be: its darkest quarter is taken.
+    """
+    quarters = _quarters(photo)
+    if label is None:
+        return quarters[int(rng.integers(4))]
+    return quarters[int(np.argmin([part.mean() for part in _quarters(label)]))]
+
+
+def _quarters(pixels: Photo) -> list[Photo]:
+    y, x = (max(1, side // 2) for side in pixels.shape[:2])
+    return [
+        pixels[rows, columns]
+        for rows in (np.s_[:y], np.s_[-y:])
+        for columns in (np.s_[:x], np.s_[-x:])
+    ]
+
+
+def paste(cut: Photo, photo: Photo, rng: np.random.Generator) -> tuple[Photo, NDArray[np.bool_]]:
+    """The photo with the object at a random place in a random light, and the object's mask.
+
+    Args:
+        cut: uint8 (h, w, 4), see :func:`cut_out`.
+        photo: uint8 (H, W, 3).
+        rng: of size, place, mirroring, light and the softness of the outline.
+
+    Returns:
+        uint8 (H, W, 3) and bool (H, W).
+    """
     height, width = photo.shape[:2]
     scale = rng.uniform(*SIZES) * min(height, width) / max(cut.shape[:2])
     if rng.random() < 0.5:
@@ -73,24 +149,72 @@ def paste(
     y = rng.integers(0, height - cut.shape[0] + 1)
     x = rng.integers(0, width - cut.shape[1] + 1)
     place = np.s_[y : y + cut.shape[0], x : x + cut.shape[1]]
-    alpha = cut[:, :, 3:] / 255
+    solid = cut[:, :, 3] >= 128
+    # a seam that is always sharp, or always equally soft, would be learnt in place of the object
+    alpha = cv2.GaussianBlur(cut[:, :, 3].astype(np.float32) / 255, (0, 0), rng.uniform(0.2, 1.2))
+    object_ = _relit(cut[:, :, :3], photo[place], solid, rng)
     image, mask = photo.copy(), np.zeros((height, width), dtype=bool)
-    image[place] = (alpha * cut[:, :, :3] + (1 - alpha) * photo[place]).round()
-    mask[place] = alpha[:, :, 0] >= 0.5
+    mixed = alpha[:, :, None] * object_ + (1 - alpha[:, :, None]) * photo[place]
+    image[place] = mixed.round().clip(0, 255)
+    mask[place] = solid
+    return image, mask
+
+
+def _relit(
+    pixels: Photo, ground: Photo, solid: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Other contrast and brightness, and for half of them a tint towards the ground's colour."""
+    mean = pixels[solid].mean(axis=0) if solid.any() else np.full(3, 127.5)
+    tint = rng.uniform(0, 0.7) * (ground.mean(axis=(0, 1)) - mean) if rng.random() < 0.5 else 0
+    shift = rng.uniform(-30, 30) + tint
+    relit: NDArray[np.float64] = (pixels - mean) * rng.uniform(0.6, 1.2) + mean + shift
+    return relit.clip(0, 255)
+
+
+def composite(
+    cuts: list[Photo],
+    photo: Photo,
+    rng: np.random.Generator,
+    *,
+    longest: int,
+    label: Photo | None = None,
+) -> tuple[Photo, NDArray[np.bool_]]:
+    """One or two cut-outs over a corner of a photo.
+
+    Args:
+        cuts: to choose from.
+        photo: uint8 (H, W, 3).
+        rng: of everything.
+        longest: longest side of the result.
+        label: of the photo, see :func:`corner`.
+
+    Returns:
+        Image uint8 (h, w, 3) of the photo's ratio and mask bool (h, w).
+    """
+    scale = longest / max(photo.shape[:2])
+    size = [max(8, round(side * scale)) for side in photo.shape[1::-1]]
+    ground = cv2.resize(corner(photo, rng, label), size, interpolation=cv2.INTER_CUBIC)
+    image, mask = paste(cuts[int(rng.integers(len(cuts)))], np.asarray(ground, np.uint8), rng)
+    if rng.random() < SECOND:
+        image, second = paste(cuts[int(rng.integers(len(cuts)))], image, rng)
+        mask = mask | second
     return image, mask
 
 
 def composites(
     objects: Path, backgrounds: Path, count: int, seed: int = 0, longest: int = 400
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Pairs of a photo, uint8 (H, W, 3), longest side ``longest``, and a mask, bool (H, W)."""
+) -> Iterator[tuple[Photo, NDArray[np.bool_]]]:
+    """Pairs of a photo, uint8 (H, W, 3), and a mask, bool (H, W), for measuring.
+
+    Args:
+        objects: folder of photos with plain backgrounds, of which the held-out fifth is used.
+        backgrounds: folder of photos.
+        count: number of pairs.
+        seed: of everything.
+        longest: longest side of the pairs.
+    """
     rng = np.random.default_rng(seed)
-    cuts = [
-        cut for path in list_photos([objects]) if (cut := cut_out(read_photo(path))) is not None
-    ]
+    cuts = cut_outs([objects], held_out=True)
     paths = list_photos([backgrounds])
     for number in rng.choice(len(paths), count, replace=count > len(paths)):
-        photo = read_photo(paths[number])
-        size = [round(side * longest / max(photo.shape[:2])) for side in photo.shape[1::-1]]
-        ground = cv2.resize(corner(photo, rng), size, interpolation=cv2.INTER_CUBIC)
-        yield paste(cuts[rng.integers(len(cuts))], np.asarray(ground, np.uint8), rng)
+        yield composite(cuts, read_photo(paths[number]), rng, longest=longest)

@@ -7,18 +7,20 @@ a student, which is the next round's teacher. A round that was killed goes on wh
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from data.augment import apply_seeded, apply_soft, augmentation
+from data.composites import composite
 from data.config import StageConfig
 from data.files import load_torch, save_torch, sha256_of, write_json
 from data.pairs import PairFolder
@@ -38,6 +40,8 @@ from saliency.training import (
 )
 
 T = TypeVar("T")
+Pixels = NDArray[np.uint8]
+Target = NDArray[np.float32]
 
 AVERAGING = 0.99
 """Decay of the weights' moving average: a hundred steps."""
@@ -74,6 +78,9 @@ class SelfTrainConfig(StageConfig):
     pairs_share: float = Field(
         0.1, ge=0, lt=1, description="share of synthetic pairs in a batch, where --pairs is given"
     )
+    cutouts_share: float = Field(
+        0.3, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+    )
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
     encoder_lr_factor: float = Field(
@@ -104,6 +111,8 @@ class SelfTrainConfig(StageConfig):
             raise ValueError("steps: must be at least 1")
         if any(not 0 < keep <= 1 for keep in self.keep):
             raise ValueError("keep: must be in (0, 1]")
+        if self.pairs_share + self.cutouts_share >= 1:
+            raise ValueError("pairs-share and cutouts-share: must leave room for photos")
         if self.encoder_weights == "none" and self.evidence == "activation":
             raise ValueError(
                 "evidence activation: is pretrained; with --encoder-weights none use none"
@@ -133,6 +142,19 @@ def of_round(values: tuple[T, ...], round_number: int) -> T:
 
 
 @dataclass(frozen=True)
+class Material:
+    """What is mixed in with the photos, so that students do not drift.
+
+    Attributes:
+        pairs: synthetic pairs.
+        cutouts: uint8 (h, w, 4), see :mod:`data.composites`.
+    """
+
+    pairs: PairFolder | None = None
+    cutouts: list[Pixels] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SelfTrained:
     """What self-training did.
 
@@ -155,24 +177,26 @@ def reliable(labels: list[PseudoLabel], keep: float, config: SelfTrainConfig) ->
 
 
 class LabelStream(Dataset[tuple[Tensor, Tensor]]):
-    """An endless, seeded stream of augmented photos with soft labels, and some synthetic pairs.
+    """An endless, seeded stream of augmented photos with soft labels, pairs and composites.
 
     Args:
         labels: of the photos.
-        pairs: synthetic pairs, if any.
-        config: batch and share of pairs.
+        material: what is mixed in.
+        config: batch and shares.
         training: size, seed and steps.
     """
 
     def __init__(
         self,
         labels: list[PseudoLabel],
-        pairs: PairFolder | None,
+        material: Material,
         config: SelfTrainConfig,
         training: TrainConfig,
     ) -> None:
-        self.labels, self.pairs, self.seed = labels, pairs, training.seed
-        self.share = 0.0 if pairs is None else config.pairs_share
+        self.labels, self.material, self.seed = labels, material, training.seed
+        self.pairs_share = config.pairs_share if material.pairs else 0.0
+        self.cutouts_share = config.cutouts_share if material.cutouts else 0.0
+        self.size = training.size
         self.length = training.steps * training.batch
         self.photo_compose = augmentation(training.size, "photo")
         self.pair_compose = augmentation(training.size, "strong")
@@ -184,16 +208,36 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         seed = stream_seed("self-training item", self.seed, item)
         rng = np.random.default_rng(seed)
-        if self.pairs is not None and rng.random() < self.share:
-            pair = self.pairs[int(rng.integers(len(self.pairs)))]
-            image, mask = apply_seeded(self.pair_compose, pair.image, pair.mask, seed, REPAINTED)
-            target = mask.astype(np.float32)
+        kind = rng.random()
+        if kind < self.pairs_share:
+            image, target = self._pair(rng, seed)
+        elif kind < self.pairs_share + self.cutouts_share:
+            image, target = self._composite(rng, seed)
         else:
             label = self._label(item)
             image, target = apply_soft(
                 self.photo_compose, read_photo(label.photo), label.label, seed
             )
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
+
+    def _pair(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
+        pairs = self.material.pairs
+        assert pairs is not None
+        pair = pairs[int(rng.integers(len(pairs)))]
+        image, mask = apply_seeded(self.pair_compose, pair.image, pair.mask, seed, REPAINTED)
+        return image, mask.astype(np.float32)
+
+    def _composite(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
+        """Cut-outs over that quarter of a photo which its label leaves emptiest."""
+        ground = self.labels[int(rng.integers(len(self.labels)))]
+        image, mask = composite(
+            self.material.cutouts,
+            read_photo(ground.photo),
+            rng,
+            longest=self.size * 4 // 3,
+            label=ground.label,
+        )
+        return apply_soft(self.photo_compose, image, mask.astype(np.uint8) * 255, seed)
 
     def _label(self, item: int) -> PseudoLabel:
         """Each photo once an epoch, reshuffled."""
@@ -207,7 +251,7 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
 def self_train(
     photos: list[Path],
     teacher: Path,
-    pairs: PairFolder | None,
+    material: Material,
     config: SelfTrainConfig,
     out: Path,
     device: torch.device,
@@ -217,7 +261,7 @@ def self_train(
     Args:
         photos: sorted paths; the seed decides which are drawn.
         teacher: folder of the first teacher.
-        pairs: synthetic pairs to mix in, if any.
+        material: what is mixed in.
         config: see :class:`SelfTrainConfig`.
         out: gets ``config.json``, ``model.safetensors`` and one folder a round.
         device: where to compute.
@@ -252,7 +296,7 @@ def self_train(
         write_json(folder / "labels.json", rounds[-1])
         start = teacher if config.start == "teacher" and number else None
         if not (folder / "model.safetensors").exists():
-            student = _train(kept, pairs, config, number, folder, device, start)
+            student = _train(kept, material, config, number, folder, device, start)
             provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
             finished(student, provenance, inherited).save_pretrained(folder)
         teacher = folder
@@ -268,7 +312,7 @@ def _scales(teacher: Path) -> tuple[int, int]:
 
 def _train(
     labels: list[PseudoLabel],
-    pairs: PairFolder | None,
+    material: Material,
     config: SelfTrainConfig,
     round_number: int,
     folder: Path,
@@ -290,7 +334,7 @@ def _train(
         state = load_torch(checkpoint)
         trainer.load_state(state["trainer"])
         average.load_state_dict(state["average"])
-    stream = LabelStream(labels, pairs, config, training)
+    stream = LabelStream(labels, material, config, training)
     loader = DataLoader(
         stream,
         training.batch,

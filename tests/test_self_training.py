@@ -14,7 +14,13 @@ from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.labelling import certainty, combined, sharpened
 from saliency.segmenter import Segmenter
-from saliency.self_training import SelfTrainConfig, reliable, self_train
+from saliency.self_training import (
+    LabelStream,
+    Material,
+    SelfTrainConfig,
+    reliable,
+    self_train,
+)
 
 
 def label(name: str, reliability: float, area: float) -> PseudoLabel:
@@ -37,6 +43,7 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
         {"keep": "0,1"},
         {"steps": "0"},
         {"encoder_weights": "none"},
+        {"pairs_share": 0.5, "cutouts_share": 0.5},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
@@ -119,7 +126,7 @@ def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_no
     )
     photos = sorted(photo_folder.iterdir())
     out, cpu = tmp_path / "out", torch.device("cpu")
-    made = self_train(photos, tmp_path / "teacher", None, config, out, cpu)
+    made = self_train(photos, tmp_path / "teacher", Material(), config, out, cpu)
     assert Segmenter.from_pretrained(out, "cpu").config.supervision == "imagenet-classes"
     assert made.rounds[0]["labelled"] + len(made.skipped) == 70
 
@@ -128,5 +135,22 @@ def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_no
     (labels / "labels-00001.parquet").unlink()  # as if it had been killed there
     for name in ("model.safetensors", "checkpoint.pt"):
         (out / "round-1" / name).unlink()
-    self_train(photos, tmp_path / "teacher", None, config, out, cpu)
+    self_train(photos, tmp_path / "teacher", Material(), config, out, cpu)
     assert (out / "model.safetensors").read_bytes() == first
+
+
+def test_the_shares_of_a_batch_are_kept(photo_folder: Path) -> None:
+    """Cut-outs are magenta and hard to miss; photos here are labelled as empty."""
+    magenta = np.zeros((40, 40, 4), np.uint8)
+    magenta[5:35, 5:35] = (255, 0, 255, 255)
+    photo = next(path for path in sorted(photo_folder.iterdir()) if path.suffix == ".png")
+    empty = PseudoLabel(photo, encode_png(np.zeros((6, 8), np.uint8)), 1.0, 0.0, 0.0)
+    config = SelfTrainConfig(rounds=1, sizes=(32,), steps=(10,), keep=(1.0,), batch=20)
+    training = config.training(0)
+
+    def share(material: Material) -> float:
+        stream = LabelStream([empty], material, config, training)
+        return float(np.mean([bool(stream[item][1].any()) for item in range(200)]))
+
+    assert share(Material()) == 0
+    assert 0.2 < share(Material(cutouts=[magenta])) < 0.4

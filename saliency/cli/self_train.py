@@ -27,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pairs", type=Path, metavar="DIR", help="mix in pairs made by `saliency synth`"
     )
+    parser.add_argument(
+        "--cutouts",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="mix in objects cut out of photos with plain backgrounds, pasted over PHOTOS",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_json(parser)
     add_config(parser, SelfTrainConfig)
@@ -34,27 +41,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
+    from data.composites import cut_outs
     from data.files import claim_folder
     from data.pairs import PairFolder, pairs_provenance
     from data.photos import list_photos
     from saliency.cli.devices import pick_device
     from saliency.encoders import check_encoder
     from saliency.segmenter import Segmenter
-    from saliency.self_training import SelfTrainConfig, self_train
+    from saliency.self_training import Material, SelfTrainConfig, self_train
 
     config = read_config(arguments, SelfTrainConfig)
     check_encoder(config.encoder, config.encoder_weights)
     Segmenter.from_pretrained(arguments.teacher, "cpu")
     device = pick_device(config.device)
     photos = list_photos(arguments.photos)
-    pairs = None if arguments.pairs is None else PairFolder(arguments.pairs)
+    material = Material(
+        pairs=None if arguments.pairs is None else PairFolder(arguments.pairs),
+        cutouts=[] if arguments.cutouts is None else cut_outs(arguments.cutouts),
+    )
     inputs = {
         "teacher": str(arguments.teacher),
         "sources": [str(source.resolve()) for source in arguments.photos],
-        "pairs_sha256": pairs and pairs_provenance(arguments.pairs)["sha256"],
+        "pairs_sha256": material.pairs and pairs_provenance(arguments.pairs)["sha256"],
+        "cutouts": arguments.cutouts and [str(source.resolve()) for source in arguments.cutouts],
     }
     claim_folder(arguments.out, "self-train", {**config.settings(), **inputs})
-    trained = self_train(photos, arguments.teacher, pairs, config, arguments.out, device)
+    trained = self_train(photos, arguments.teacher, material, config, arguments.out, device)
     for reason in trained.skipped:
         print(f"saliency: skipped: {reason}", file=sys.stderr)
     lines = [
