@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -199,6 +200,35 @@ def composite(
         image, second = paste(cuts[int(rng.integers(len(cuts)))], image, rng)
         mask = mask | second
     return image, mask
+
+
+@dataclass(frozen=True)
+class Composites:
+    """An endless source of composites.
+
+    Attributes:
+        cuts: see :func:`cut_outs`.
+        grounds: photos to paste them over.
+    """
+
+    cuts: list[Photo]
+    grounds: list[Path]
+
+    def draw(self, rng: np.random.Generator, longest: int) -> tuple[Photo, NDArray[np.bool_]]:
+        """One composite, see :func:`composite`.
+
+        Raises:
+            InputError: eight photos in a row that cannot be read.
+        """
+        for attempt in range(8):
+            try:
+                ground = read_photo(self.grounds[int(rng.integers(len(self.grounds)))])
+            except InputError:
+                if attempt == 7:
+                    raise
+                continue
+            break
+        return composite(self.cuts, ground, rng, longest=longest)
 
 
 def composites(

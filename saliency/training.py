@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from data.augment import Strength, apply_seeded, augmentation
+from data.augment import Strength, apply_seeded, apply_soft, augmentation
+from data.composites import Composites
 from data.config import StageConfig, code_version
 from data.errors import InputError
 from data.files import load_torch, save_torch
@@ -56,6 +57,9 @@ class TrainConfig(StageConfig):
     )
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
     augment: Strength = Field("strong", description="how strongly pairs are varied")
+    cutouts_share: float = Field(
+        0.5, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+    )
     validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
     validate_every: int = Field(100, ge=1, description="steps between validations")
     seed: int = Field(0, ge=0, description="random seed")
@@ -96,6 +100,8 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
         strength: of the augmentation.
         seed: of order and augmentation.
         length: number of items.
+        composites: mixed in, if any.
+        share: of the items that are composites; the pairs' order does not depend on it.
     """
 
     def __init__(
@@ -106,16 +112,24 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
         strength: Strength,
         seed: int,
         length: int,
+        composites: Composites | None = None,
+        share: float = 0.0,
     ) -> None:
         self.pairs, self.indices, self.seed, self.length = pairs, indices, seed, length
+        self.size = size
         self.compose = augmentation(size, strength)
         self.repainted = REPAINTED if strength == "strong" else 0.0
+        self.composites, self.share = composites, share if composites else 0.0
+        self.composite_compose = augmentation(size, "photo" if strength == "strong" else strength)
         self._epoch, self._order = -1, np.arange(0)
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        rng = numpy_stream("composite", self.seed, item)
+        if self.composites is not None and rng.random() < self.share:
+            return self._composite(self.composites, rng, item)
         epoch, position = divmod(item, len(self.indices))
         if epoch != self._epoch:
             order = numpy_stream("pair order", self.seed, epoch).permutation(len(self.indices))
@@ -124,6 +138,15 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
         seed = stream_seed("augment", self.seed, item)
         image, mask = apply_seeded(self.compose, pair.image, pair.mask, seed, self.repainted)
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(mask.copy())
+
+    def _composite(
+        self, source: Composites, rng: np.random.Generator, item: int
+    ) -> tuple[Tensor, Tensor]:
+        pasted, mask = source.draw(rng, self.size * 4 // 3)
+        seed = stream_seed("augment composite", self.seed, item)
+        label = mask.astype(np.uint8) * 255
+        image, target = apply_soft(self.composite_compose, pasted, label, seed)
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target >= 0.5)
 
 
 def split_pairs(pairs: PairFolder, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -263,6 +286,7 @@ def train_segmenter(
     out: Path,
     device: torch.device,
     provenance: dict[str, Any],
+    composites: tuple[Composites, Composites] | None = None,
 ) -> TrainReport:
     """Train, keep the best checkpoint by validation IoU, and write the segmenter into ``out``.
 
@@ -274,15 +298,19 @@ def train_segmenter(
         out: gets ``config.json``, ``model.safetensors`` and ``checkpoint.pt``.
         device: where to compute.
         provenance: what made the pairs, for the segmenter's config.
+        composites: mixed into training, and their share of validation: from other cut-outs.
     """
     training, held_out = split_pairs(pairs, config.validation, config.seed)
     trainer = Trainer(config, device)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load_state(load_torch(checkpoint))
-    validation = PairStream(pairs, held_out, config.size, "none", 0, len(held_out))
+    mixed, unseen = composites or (None, None)
+    share = config.cutouts_share
+    validation = PairStream(pairs, held_out, config.size, "none", 0, len(held_out), unseen, share)
+    length = config.steps * config.batch
     stream = PairStream(
-        pairs, training, config.size, config.augment, config.seed, config.steps * config.batch
+        pairs, training, config.size, config.augment, config.seed, length, mixed, share
     )
     _loop(trainer, stream, DataLoader(validation, config.batch), checkpoint)
     report = TrainReport(

@@ -102,6 +102,7 @@ def test_wrong_usage(run: Callable[..., Outcome], arguments: list[str]) -> None:
         (["discover", "--directions", "99", "--generator", PLANTED], ["99", "8"]),
         (["train", "pairs", "--size", "100"], ["size", "32"]),
         (["train", "pairs", "--augment", "wild"], ["wild", "strong"]),
+        (["self-train", "photos", "--from", "default", "--keep", "2"], ["keep", "0, 1"]),
         (["generator", "train", "photos", "--resolution", "50"], ["resolution", "50", "64"]),
         (["run", "--device", "tpu"], ["tpu", "cuda"]),
     ],
@@ -115,6 +116,13 @@ def test_impossible_values(
     for part in parts:
         assert part in line
     assert not (tmp_path / "out").exists()  # nothing is claimed for options that cannot be
+
+
+def test_cut_outs_need_photos_to_be_pasted_over(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    line = run("train", "pairs", "--cutouts", tmp_path, "--out", tmp_path / "out").complaint(2)
+    assert "--over" in line
 
 
 def test_toml_settings(run: Callable[..., Outcome], tmp_path: Path, direction: Path) -> None:

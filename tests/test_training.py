@@ -10,6 +10,7 @@ from conftest import TINY_ENCODER, disc_pair
 from safetensors.torch import load_file
 
 from data.augment import apply_seeded, augmentation
+from data.composites import Composites
 from data.errors import InputError
 from data.files import load_torch
 from data.pairs import PairFolder, write_shard
@@ -252,6 +253,23 @@ def test_the_stream_shows_every_pair_once_an_epoch(disc_pairs: Path) -> None:
     again = PairStream(pairs, list(range(10)), 32, "none", 0, 30)
     assert again[17][0].numpy().tobytes() == epochs[1][7]  # in any order of access
     assert again[3][0].numpy().tobytes() == epochs[0][3]
+
+
+def test_composites_are_mixed_in_without_reordering_the_pairs(
+    disc_pairs: Path, photo_folder: Path
+) -> None:
+    pairs = PairFolder(disc_pairs)
+    cut = np.full((40, 40, 4), 255, np.uint8)
+    grounds = [path for path in sorted(photo_folder.iterdir()) if path.suffix == ".png"]
+    composites = Composites([cut], grounds)
+    alone = PairStream(pairs, list(range(10)), 32, "none", 0, 40)
+    mixed = PairStream(pairs, list(range(10)), 32, "none", 0, 40, composites, 0.5)
+    same = [torch.equal(alone[item][0], mixed[item][0]) for item in range(40)]
+    assert 10 < sum(same) < 30
+    image, mask = mixed[same.index(False)]
+    assert (image.shape, image.dtype) == ((3, 32, 32), torch.uint8)
+    assert (mask.shape, mask.dtype) == ((32, 32), torch.bool)
+    assert mask.any()
 
 
 @pytest.mark.parametrize("strength", ["none", "light", "strong"])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from saliency.cli.devices import pick_device
 from saliency.cli.options import add_config, add_json, read_config, report
+
+if TYPE_CHECKING:
+    from data.composites import Composites
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,27 +18,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from saliency.training import TrainConfig
 
     parser.add_argument("pairs", type=Path, metavar="PAIRS", help="folder made by `saliency synth`")
+    parser.add_argument(
+        "--cutouts",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="mix in objects cut out of photos with plain backgrounds; needs --over",
+    )
+    parser.add_argument(
+        "--over", nargs="+", type=Path, metavar="DIR", help="photos to paste the cut-outs over"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_json(parser)
     add_config(parser, TrainConfig)
 
 
+def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] | None:
+    """Composites for training and for validation."""
+    from data.composites import Composites, cut_outs
+    from data.photos import list_photos
+
+    if arguments.cutouts is None:
+        return None
+    grounds = list_photos(arguments.over)
+    return (
+        Composites(cut_outs(arguments.cutouts), grounds),
+        Composites(cut_outs(arguments.cutouts, held_out=True), grounds),
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    from data.errors import UsageError
     from data.files import claim_folder
     from data.pairs import PairFolder, pairs_provenance
     from saliency.encoders import check_encoder
     from saliency.training import TrainConfig, train_segmenter
 
     config = read_config(arguments, TrainConfig)
+    if (arguments.cutouts is None) != (arguments.over is None):
+        raise UsageError("--cutouts and --over: give both, objects and photos to paste them over")
     check_encoder(config.encoder, config.encoder_weights)
     device = pick_device(config.device)
     pairs = PairFolder(arguments.pairs)
     provenance = pairs_provenance(arguments.pairs)
+    composites = _composites(arguments)
+    sources = {
+        name: [str(place.resolve()) for place in getattr(arguments, name)]
+        for name in ("cutouts", "over")
+        if composites
+    }
     claim_folder(
-        arguments.out, "train", {**config.settings(), "pairs_sha256": provenance["sha256"]}
+        arguments.out,
+        "train",
+        {**config.settings(), "pairs_sha256": provenance["sha256"], **sources},
     )
-    trained = train_segmenter(pairs, config, arguments.out, device, {"pairs": provenance})
+    origin: dict[str, Any] = {"pairs": provenance}
+    if composites:
+        origin["cutouts"] = len(composites[0].cuts)
+    trained = train_segmenter(pairs, config, arguments.out, device, origin, composites)
     report(
         arguments,
         {"out": str(arguments.out), **vars(trained)},
