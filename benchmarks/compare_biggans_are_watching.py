@@ -52,18 +52,18 @@ def main() -> int:
     maps.add_arguments(parser)
     options = parser.parse_args()
     from data.benchmarks import read_mask
-    from eval.metrics import SaliencyMetrics
+    from eval.images import ImageMetrics
     from eval.protocols import get_protocol
 
     theirs, read = their_module(options.their_code), maps.reader(options.maps)
-    metrics, images, alone = SaliencyMetrics(get_protocol("voynov")), [], []
+    metrics, images, alone = ImageMetrics(get_protocol("voynov")), [], []
     for pair in maps.spread(options.benchmark, options.count):
         saliency_map = read(pair)
         metrics.update(saliency_map, read_mask(pair.mask), pair.name)
         mask = to_tensor(Image.open(pair.mask).convert("RGB"))[:1] >= 0.5  # as their loader does
         images.append((torch.from_numpy(saliency_map.copy())[None], mask))
         alone.append(scores(theirs, images[-1:]))
-    ours, rows, together = metrics.compute(), metrics.per_image(), scores(theirs, images)
+    ours, rows, together = metrics.compute(), list(metrics.per_image()), scores(theirs, images)
     table = {}
     for name, value in together.items():
         gaps = [abs(float(row[name]) - one[name]) for row, one in zip(rows, alone, strict=True)]

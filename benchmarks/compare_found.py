@@ -64,18 +64,18 @@ def main() -> int:
     maps.add_arguments(parser)
     options = parser.parse_args()
     from data.benchmarks import read_mask
-    from eval.metrics import SaliencyMetrics
+    from eval.images import ImageMetrics
     from eval.protocols import get_protocol
 
     read, rules = maps.reader(options.maps), get_protocol("selfmask")
-    metrics, theirs = SaliencyMetrics(rules), []
+    metrics, theirs = ImageMetrics(rules), []
     sys.path.insert(0, str(options.their_code))
     for pair in maps.spread(options.benchmark, options.count):
         saliency_map, truth = read(pair), read_mask(pair.mask)
         metrics.update(saliency_map, truth, pair.name)
         foreground = torch.from_numpy(rules.binarise(truth))
         theirs.append(scores(torch.from_numpy(saliency_map.copy()), foreground))
-    rows = metrics.per_image()
+    rows = list(metrics.per_image())
     return 0 if maps.report(largest(rows, theirs), len(rows), "theirs") else 1
 
 

@@ -32,7 +32,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from data.benchmarks import Pair
-    from eval.metrics import SaliencyMetrics
+    from eval.images import ImageMetrics
 
 
 def make_pairs(folder: Path, count: int = 60) -> None:
@@ -97,13 +97,13 @@ def package_scores(listing: Path) -> dict[str, Any]:
     }
 
 
-def our_metrics(maps: Path, pairs: Sequence[Pair]) -> SaliencyMetrics:
+def our_metrics(maps: Path, pairs: Sequence[Pair]) -> ImageMetrics:
     """The same maps by this project's protocol `pysod`."""
     from data.benchmarks import read_grey, read_mask
-    from eval.metrics import SaliencyMetrics
+    from eval.images import ImageMetrics
     from eval.protocols import get_protocol
 
-    metrics = SaliencyMetrics(get_protocol("pysod"))
+    metrics = ImageMetrics(get_protocol("pysod"))
     for pair in pairs:
         metrics.update(read_grey(maps / f"{pair.name}.png"), read_mask(pair.mask), pair.name)
     return metrics
@@ -118,7 +118,7 @@ def compare(python: str, maps: Path, pairs: list[Pair], scratch: Path) -> bool:
     command = [python, __file__, "--package-only", str(listing)]
     theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     metrics = our_metrics(maps, pairs)
-    ours, rows = metrics.compute(), metrics.per_image()
+    ours, rows = metrics.compute(), list(metrics.per_image())
     table = {
         name: (value, ours[name], abs(ours[name] - value))
         for name, value in theirs["means"].items()

@@ -61,6 +61,7 @@ def fetch(published: Published, to: Path | str, progress: bool = True) -> Fetche
         if archive.name in record and not (to / archive.name).exists():
             continue  # unpacked before, and removed since to save space
         _fetch_archive(archive, to, record, progress)
+    _remove_superseded(published, to)
     folder = to / published.folder
     found = len(find_pairs(folder))
     if found != published.photos:
@@ -70,6 +71,15 @@ def fetch(published: Published, to: Path | str, progress: bool = True) -> Fetche
         )
     digests = {archive.name: record[archive.name]["sha256"] for archive in published.archives}
     return Fetched(folder, found, digests)
+
+
+def _remove_superseded(published: Published, to: Path) -> None:
+    """Remove what the authors ask to, where the file that replaces it is there."""
+    for name in published.superseded:
+        path = to / name
+        twins = [each for each in path.parent.glob(f"{path.stem}.*") if each.name != path.name]
+        if twins:
+            path.unlink(missing_ok=True)
 
 
 def _read_record(path: Path) -> dict[str, Any]:

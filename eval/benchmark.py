@@ -26,8 +26,8 @@ from data.errors import InputError
 from data.files import replacing, write_json
 from data.photos import PHOTO_SUFFIXES
 from data.progress import progress as progress_bar
-from eval.curves import CurveMetrics
-from eval.metrics import BOOTSTRAP_SAMPLES, SaliencyMetrics
+from eval.bootstrap import BOOTSTRAP_SAMPLES
+from eval.images import ImageMetrics
 from eval.protocols import Protocol
 from eval.report import write_report
 
@@ -54,7 +54,8 @@ def score(
     """Score a method on a benchmark. It is called once for each photo.
 
     For a report's pictures it is called again, for 60 photos at most: that is cheaper than keeping
-    every map until it is known which are wanted.
+    every map until it is known which are wanted. Memory does not grow with the number of photos but
+    for their names and paths (:class:`eval.images.ImageMetrics`).
 
     Args:
         predict: takes a photo's path, returns its saliency map, float32 (H, W) in [0, 1];
@@ -83,7 +84,8 @@ def score(
         raise InputError("no pairs to score")
     if not protocols:
         raise InputError("no protocol to score by")
-    metrics = _one_pass(predict, pairs, protocols, progress)
+    metrics = [ImageMetrics(each, samples=samples, seed=seed) for each in protocols]
+    _one_pass(predict, pairs, metrics, progress)
     common = {
         "benchmark": benchmark or benchmark_name(pairs),
         "fingerprint": fingerprint(pairs),
@@ -103,10 +105,9 @@ def score(
 
 
 def _one_pass(
-    predict: Predictor, pairs: Sequence[Pair], protocols: Sequence[Protocol], progress: bool
-) -> list[CurveMetrics]:
+    predict: Predictor, pairs: Sequence[Pair], metrics: Sequence[ImageMetrics], progress: bool
+) -> None:
     """Every map once, into the metrics of every protocol."""
-    metrics = [CurveMetrics(protocol) for protocol in protocols]
     bar = progress_bar(len(pairs), unit="img", label="score") if progress else None
     with nullcontext() if bar is None else bar:
         for position, pair in enumerate(pairs):
@@ -118,7 +119,6 @@ def _one_pass(
                 each.update(saliency_map, truth, pair.name)
             if bar is not None:
                 bar.update()
-    return metrics
 
 
 def _map_and_truth(predict: Predictor, pair: Pair) -> tuple[SaliencyMap, SaliencyMap]:
@@ -137,14 +137,15 @@ def _all_unreadable(first: InputError, pairs: Sequence[Pair]) -> InputError:
     return InputError(f"{len(problems)} files cannot be scored: {'; '.join(problems)}")
 
 
-def _result(metrics: SaliencyMetrics, common: Result, seed: int, samples: int) -> Result:
+def _result(metrics: ImageMetrics, common: Result, seed: int, samples: int) -> Result:
+    made = {"kind": "poisson", "confidence": CONFIDENCE, "samples": samples, "seed": seed}
     return {
         "protocol": metrics.protocol.name,
         "protocol_settings": metrics.protocol.settings(),
         **common,
         "metrics": metrics.compute(),
-        "intervals": metrics.intervals(samples=samples, confidence=CONFIDENCE, seed=seed),
-        "bootstrap": {"confidence": CONFIDENCE, "samples": samples, "seed": seed},
+        "intervals": metrics.intervals(confidence=CONFIDENCE),
+        "bootstrap": made,
         "code_version": code_version(),
     }
 
@@ -230,9 +231,15 @@ def table_path(output: Path | str, protocol: str) -> Path:
     return Path(output).with_suffix(f".{protocol}.csv")
 
 
-def _write_table(path: Path, metrics: SaliencyMetrics) -> None:
+def _write_table(path: Path, metrics: ImageMetrics) -> None:
     rows = metrics.per_image()
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+    first = next(rows)
+    with (
+        replacing(path) as temporary,
+        # A photo's name may be no text at all; its bytes go through as they are.
+        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(first))
         writer.writeheader()
+        writer.writerow(first)
         writer.writerows(rows)

@@ -14,7 +14,7 @@ import numpy as np
 from data.errors import InputError
 from data.files import read_json
 from eval.benchmark import CONFIDENCE, table_path
-from eval.metrics import BOOTSTRAP_SAMPLES, resampled
+from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.ratios import Floats, f_measure, ratio
 from eval.tables import PLAIN_MEANS
 
@@ -139,7 +139,7 @@ def read_table(path: Path | str, protocol: str) -> tuple[list[str], Columns]:
     """
     table = table_path(path, protocol)
     try:
-        with open(table, newline="", encoding="utf-8") as file:
+        with open(table, newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.DictReader(file))
         names = [row.pop("name") for row in rows]
         columns = {name: np.array([float(row[name]) for row in rows]) for name in (rows or [{}])[0]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.metrics import BOOTSTRAP_SAMPLES, SaliencyMetrics, resampled
+from eval.metrics import SaliencyMetrics, tail
 from eval.protocols import GREY_LEVELS
 from eval.ratios import Floats
 
@@ -35,28 +35,22 @@ class Curves:
 class CurveMetrics(SaliencyMetrics):
     """:class:`~eval.metrics.SaliencyMetrics` that also show how they depend on the threshold."""
 
-    def curves(
-        self, *, samples: int = BOOTSTRAP_SAMPLES, confidence: float = 0.95, seed: int = 0
-    ) -> Curves:
-        """The curves over thresholds, from the counts that are kept of each image.
+    def curves(self, *, confidence: float = 0.95) -> Curves:
+        """The curves over thresholds.
 
         Args:
-            samples: bootstrap samples of the band.
-            confidence: probability mass inside it at each single threshold.
-            seed: of the resampling.
+            confidence: probability mass inside the band at each single threshold.
 
         Raises:
-            InputError: no image was taken in.
+            InputError: no image was taken in, or no resampled set is kept.
         """
-        table = self._table()
-        drawn = [self._curve(counts, table) for counts in resampled(len(self), samples, seed)]
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
+        sums, outside = self._plain(), tail(confidence)
+        low, high = np.quantile(self._curve(self._drawn()), [outside, 1 - outside], axis=0)
         return Curves(
             thresholds=np.arange(self.protocol.thresholds) / GREY_LEVELS,
-            precision=table["precision_curve"].mean(axis=0),
-            recall=table["recall_curve"].mean(axis=0),
-            f=self._curve(np.ones((1, len(self))), table)[0],
+            precision=sums["precision_curve"][0] / len(self),
+            recall=sums["recall_curve"][0] / len(self),
+            f=self._curve(sums)[0],
             low=low,
             high=high,
         )

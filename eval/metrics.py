@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data.errors import InputError
+from eval.bootstrap import BOOTSTRAP_SAMPLES, ResampledSums, Sums, add_sums, plain_sums
 from eval.counts import ImageCounts, count_image
 from eval.protocols import GREY_LEVELS, Protocol, get_protocol
 from eval.ratios import Floats, f_measure, ratio
-from eval.tables import PLAIN_MEANS, first_best, image_rows, image_values
+from eval.tables import E_OF_CURVE, PLAIN_MEANS, first_best, image_values, resampled_names
 
-BOOTSTRAP_SAMPLES = 1000
-_BOOTSTRAP_BATCH = 100
+BATCH = 64
+"""Images whose counts are added in one go."""
 E_MEASURES = ("max_e", "mean_e", "adaptive_e")
 
 
@@ -48,8 +47,16 @@ class SaliencyMetrics:
     where both are so IoU is its ``empty_iou``; the last four rows say their own rules. Sources are
     the protocol's ``source``, and for MAE Perazzi et al., CVPR 2012.
 
-    Of each image its counts are kept, about 2 kB, and no map. Accumulators that took in different
-    images are joined by :meth:`merge`, in any order, without loss.
+    Memory does not grow with the number of images: sums are kept, over all images and over each of
+    the ``samples`` resampled sets that :meth:`intervals` needs (4 kB a set for ``pysod``), and of
+    the last few images their counts. Accumulators that took in different images are joined by
+    :meth:`merge`, or sent from other processes by pickle; in whatever order, all comes out the
+    same to the last bit, intervals too.
+
+    Args:
+        protocol: whose metrics.
+        samples: resampled sets for the intervals; 0 does without, and is a little faster.
+        seed: of the resampling.
 
     >>> from eval.protocols import get_protocol
     >>> metrics = SaliencyMetrics(get_protocol("voynov"))
@@ -58,12 +65,15 @@ class SaliencyMetrics:
     1.0
     """
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(
+        self, protocol: Protocol, *, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
+    ) -> None:
         self.protocol = protocol
-        self._images: list[ImageCounts] = []
+        self._sums = ResampledSums(samples, seed)
+        self._recent: list[ImageCounts] = []
 
     def __len__(self) -> int:
-        return len(self._images)
+        return int(self._sums.plain["images"][0]) + len(self._recent)
 
     def update(self, prediction: ArrayLike, truth: ArrayLike, name: str = "") -> None:
         """Take in one image.
@@ -71,7 +81,8 @@ class SaliencyMetrics:
         Args:
             prediction: saliency map (H, W), floating or bool, in [0, 1]; used as float32.
             truth: ground truth (H, W), bool, or floating in [0, 1] with 8-bit v as v / 255.
-            name: the image's name, for the table and for errors.
+            name: the image's name, for the table and for errors. Resampling takes images of the
+                same name, size and size of object for the same image, drawn together.
 
         Raises:
             InputError: not two-dimensional, empty, of different shapes, or not in [0, 1].
@@ -84,19 +95,21 @@ class SaliencyMetrics:
                 f"{label}: saliency map {values.shape}, ground truth {foreground.shape}; "
                 "they must have the same size"
             )
-        self._images.append(count_image(self.protocol, values, foreground, name))
+        self._take(count_image(self.protocol, values, foreground, name))
 
     def merge(self, other: SaliencyMetrics) -> None:
         """Take in the images of another accumulator of the same protocol.
 
         Raises:
-            InputError: the protocols differ.
+            InputError: the protocols differ, or the resampled sets.
         """
         if other.protocol != self.protocol:
             raise InputError(
                 f"cannot merge protocol {other.protocol.name!r} into {self.protocol.name!r}"
             )
-        self._images += other._images
+        self._sums.merge(other._sums)
+        for image in list(other._recent):
+            self._remember(image)
 
     def compute(self) -> dict[str, float]:
         """Every metric by name, see the class.
@@ -104,26 +117,20 @@ class SaliencyMetrics:
         Raises:
             InputError: no image was taken in.
         """
-        table = self._table()
-        curve = self._curve(np.ones((1, len(self))), table)[0]
-        values = self._values(np.ones((1, len(self))), table)
-        result = {name: float(value[0]) for name, value in values.items()}
+        sums = self._plain()
+        result = {name: float(value[0]) for name, value in self._values(sums).items()}
         if "max_f" in result and self.protocol.averaging != "max-then-mean":
-            result["max_f_threshold"] = first_best(curve) / GREY_LEVELS
+            result["max_f_threshold"] = first_best(self._curve(sums)[0]) / GREY_LEVELS
         return result
 
-    def intervals(
-        self, *, samples: int = BOOTSTRAP_SAMPLES, confidence: float = 0.95, seed: int = 0
-    ) -> dict[str, list[float]]:
-        """Percentile bootstrap interval over images of every metric (Efron & Tibshirani 1993, §13).
+    def intervals(self, *, confidence: float = 0.95) -> dict[str, list[float]]:
+        """Percentile bootstrap interval over images of every metric (:mod:`eval.bootstrap`).
 
-        Images are drawn with replacement and everything is computed anew, for ``max_f`` the best
-        threshold as well.
+        For each resampled set everything is computed anew, for ``max_f`` the best threshold as
+        well. Sets without any image, which few images may give, are left out.
 
         Args:
-            samples: number of resampled sets.
             confidence: probability mass inside the interval, in (0, 1).
-            seed: of the resampling; the same seed and order of images, the same intervals.
 
         Returns:
             metric name to [low, high].
@@ -131,67 +138,70 @@ class SaliencyMetrics:
         Raises:
             InputError: no image was taken in, or an impossible argument.
         """
-        if samples < 1 or not 0 < confidence < 1:
-            raise InputError(
-                f"samples {samples}, confidence {confidence}: at least 1, and in (0, 1)"
-            )
-        table = self._table()
-        drawn: dict[str, list[Floats]] = {}
-        for counts in resampled(len(self), samples, seed):
-            for name, values in self._values(counts, table).items():
-                drawn.setdefault(name, []).append(values)
-        tail = (1 - confidence) / 2
+        outside = tail(confidence)
+        drawn = self._values(self._drawn())
         return {
-            name: [float(end) for end in np.quantile(np.concatenate(parts), [tail, 1 - tail])]
-            for name, parts in drawn.items()
+            name: [float(end) for end in np.quantile(values, [outside, 1 - outside])]
+            for name, values in drawn.items()
         }
 
-    def per_image(self) -> list[dict[str, str | int | float]]:
-        """One row for each image, in the order of the updates.
+    def _take(self, image: ImageCounts) -> None:
+        """Take in an image's counts."""
+        self._remember(image)
 
-        ``max_f`` is the image's own best F-measure, ``f`` the one at the set's best threshold;
-        ``max_e`` and ``e`` likewise.
+    def _remember(self, image: ImageCounts) -> None:
+        """Keep an image until there are enough to be added in one go, which is faster."""
+        self._recent.append(image)
+        if len(self._recent) >= BATCH:
+            self._fold()
 
-        Raises:
-            InputError: no image was taken in.
-        """
-        table = self._table()
-        curve = self._curve(np.ones((1, len(self))), table)[0]
-        return image_rows(self._images, table, curve, self.protocol)
+    def _fold(self) -> None:
+        if self._recent:
+            values = image_values(self._recent, self.protocol)
+            self._sums.add(self._recent, values, resampled_names(self.protocol))
+            self._recent = []
 
-    def _table(self) -> dict[str, Floats]:
-        """Per-image values: (N,) for each plain mean, (N, T) for each curve."""
-        if not self._images:
+    def _plain(self) -> Sums:
+        """Sums over all images, (1,) or (1, T)."""
+        if not len(self):
             raise InputError("no image was scored")
-        return image_values(self._images, self.protocol)
+        sums = {name: each.copy() for name, each in self._sums.plain.items()}
+        if self._recent:
+            add_sums(sums, plain_sums(image_values(self._recent, self.protocol)))
+        return sums
 
-    def _curve(self, counts: Floats, table: dict[str, Floats]) -> Floats:
-        """The F-measure over thresholds: (B, N) multiplicities of the images to (B, T)."""
-        weights = counts.sum(axis=1, keepdims=True)
+    def _drawn(self) -> Sums:
+        """Sums over each resampled set that is not empty, (B,) or (B, T)."""
+        if not self._sums.samples:
+            raise InputError("samples 0: without resampled sets there are no intervals")
+        plain = self._plain()
+        self._fold()
+        filled = self._sums.drawn["images"] > 0
+        if not filled.any():  # of one image, say, in a handful of sets
+            return plain
+        return {name: each[filled] for name, each in self._sums.drawn.items()}
+
+    def _curve(self, sums: Sums) -> Floats:
+        """The F-measure over thresholds: of sums over B sets, (B, T)."""
+        images = sums["images"][:, None]
         if self.protocol.averaging == "pr-then-max":
-            precision = counts @ table["precision_curve"] / weights
-            recall = counts @ table["recall_curve"] / weights
+            precision, recall = sums["precision_curve"] / images, sums["recall_curve"] / images
             return f_measure(precision, recall, self.protocol.beta_squared)
-        mean_f: Floats = counts @ table["f_curve"] / weights
+        mean_f: Floats = sums["f_curve"] / images
         return mean_f
 
-    def _values(self, counts: Floats, table: dict[str, Floats]) -> dict[str, Floats]:
-        """Every metric of B resampled sets: (B, N) multiplicities of the images to (B,)."""
-        rules, weights = self.protocol, counts.sum(axis=1)
-        curve = self._curve(counts, table)
-        max_f = curve.max(axis=1)
+    def _values(self, sums: Sums) -> dict[str, Floats]:
+        """Every metric of B sets: (B,)."""
+        rules, images = self.protocol, sums["images"]
+        curve = self._curve(sums)
+        values = {"max_f": curve.max(axis=1), "mean_f": curve.mean(axis=1)}
         if rules.averaging == "max-then-mean":
-            max_f = counts @ table["f_curve"].max(axis=1) / weights
-        values = {"max_f": max_f, "mean_f": curve.mean(axis=1)}
-        values |= {
-            name: counts @ table[name] / weights for name in PLAIN_MEANS if name in rules.metrics
-        }
+            values["max_f"] = sums["own_max_f"] / images
+        values |= {name: sums[name] / images for name in PLAIN_MEANS if name in rules.metrics}
         if "pooled_iou" in rules.metrics:
-            values["pooled_iou"] = ratio(
-                counts @ table["intersection"], counts @ table["union"], rules.empty_iou
-            )
-        if "e_curve" in table:
-            e_curve = counts @ table["e_curve"] / weights[:, None]
+            values["pooled_iou"] = ratio(sums["intersection"], sums["union"], rules.empty_iou)
+        if E_OF_CURVE.intersection(rules.metrics):
+            e_curve = sums["e_curve"] / images[:, None]
             values |= {"max_e": e_curve.max(axis=1), "mean_e": e_curve.mean(axis=1)}
         # The E-measure's N / (N - 1) of a perfect map is no reason to report more than 1.
         values |= {name: np.minimum(values[name], 1) for name in E_MEASURES if name in values}
@@ -217,21 +227,20 @@ def score_map(
     >>> score_map([[0.9, 0.2], [0.1, 0.0]], [[1.0, 1.0], [0.0, 0.0]])["recall"]
     0.5
     """
-    metrics = SaliencyMetrics(get_protocol(protocol))
+    metrics = SaliencyMetrics(get_protocol(protocol), samples=0)
     metrics.update(prediction, truth)
     return metrics.compute()
 
 
-def resampled(number: int, samples: int, seed: int) -> Iterator[Floats]:
-    """Images drawn with replacement, ``samples`` times, some at a time.
+def tail(confidence: float) -> float:
+    """The probability outside an interval, on each side.
 
-    Yields:
-        (B, ``number``), how often each image was drawn.
+    Raises:
+        InputError: impossible.
     """
-    rng = np.random.default_rng(seed)
-    for start in range(0, samples, _BOOTSTRAP_BATCH):
-        batch = min(_BOOTSTRAP_BATCH, samples - start)
-        yield rng.multinomial(number, np.full(number, 1 / number), size=batch).astype(np.float64)
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence {confidence}: in (0, 1)")
+    return (1 - confidence) / 2
 
 
 def _checked(values: ArrayLike, label: str) -> NDArray[np.float32]:

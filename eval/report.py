@@ -21,9 +21,10 @@ from data.benchmarks import Pair
 from data.files import write_text
 from data.photos import read_photo
 from data.progress import progress as progress_bar
-from eval.curves import CurveMetrics, Curves
+from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
+from eval.curves import Curves
+from eval.images import ImageMetrics
 from eval.markup import Child, Markup, escape, join, tag
-from eval.metrics import BOOTSTRAP_SAMPLES, resampled
 from eval.report_figures import Axis, Series, histogram, interval_chart, legend, line_chart
 from eval.report_pictures import card, error_legend
 from eval.report_tables import (
@@ -54,7 +55,7 @@ TEMPLATE = "report.html"
 def write_report(
     path: Path | str,
     results: Mapping[str, Result],
-    metrics: Sequence[CurveMetrics],
+    metrics: Sequence[ImageMetrics],
     pairs: Sequence[Pair],
     read: MapAndTruth,
     progress: bool = True,
@@ -123,7 +124,7 @@ def _header(results: Mapping[str, Result]) -> Markup:
     )
 
 
-def _curves(metrics: Sequence[CurveMetrics], results: Mapping[str, Result]) -> Markup:
+def _curves(metrics: Sequence[ImageMetrics], results: Mapping[str, Result]) -> Markup:
     """Precision over recall and F over the threshold, a line for each protocol."""
     names = [each.protocol.name for each in metrics]
     found = [each.curves() for each in metrics]
@@ -170,12 +171,9 @@ def _spoken(what: str, lines: Sequence[tuple[str, Curves, int]]) -> str:
     )
 
 
-def _distribution(metrics: CurveMetrics) -> Markup:
+def _distribution(metrics: ImageMetrics) -> Markup:
     """How the images' own scores are spread, and how they depend on the object's size."""
-    rows = metrics.per_image()
-    iou, f, area = (
-        np.array([float(row[name]) for row in rows]) for name in ("iou", "f", "truth_area")
-    )
+    iou, f, area = _columns(metrics, "iou", "f", "truth_area")
     points = []
     for low, high in itertools.pairwise(AREAS):
         inside = iou[(area >= low) & ((area < high) | (high == AREAS[-1]))]
@@ -200,6 +198,11 @@ def _distribution(metrics: CurveMetrics) -> Markup:
     return join(tag("div", charts, class_="charts"), tag("p", note, class_="muted"))
 
 
+def _columns(metrics: ImageMetrics, *names: str) -> NDArray[np.float64]:
+    """Columns of the per-image table: (number of names, N)."""
+    return np.array([[float(row[name]) for name in names] for row in metrics.per_image()]).T
+
+
 def _mean_and_interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean, and the ends of its 95 % percentile bootstrap interval."""
     number_of = len(values)
@@ -219,7 +222,7 @@ def galleries(iou: Sequence[float]) -> dict[str, list[int]]:
         Gallery name to indices: the best first, the median ones falling, the worst first. Up to
         :data:`SHOWN` each, a third of all where there are fewer; empty ones are left out.
     """
-    order = sorted(range(len(iou)), key=lambda index: -iou[index])
+    order = falling(iou)
     count = min(SHOWN, max(1, len(order) // 3))
     start = (len(order) - count) // 2
     chosen = {
@@ -230,15 +233,21 @@ def galleries(iou: Sequence[float]) -> dict[str, list[int]]:
     return {name: indices for name, indices in chosen.items() if indices}
 
 
+def falling(values: Sequence[float]) -> list[int]:
+    """Indices from the highest value down."""
+    return sorted(range(len(values)), key=lambda index: -values[index])
+
+
 def _photos(
-    metrics: CurveMetrics, pairs: Sequence[Pair], read: MapAndTruth, progress: bool
+    metrics: ImageMetrics, pairs: Sequence[Pair], read: MapAndTruth, progress: bool
 ) -> Markup:
     """The galleries."""
-    rows = metrics.per_image()
-    chosen = galleries([float(row["iou"]) for row in rows])
-    order = sorted(range(len(rows)), key=lambda index: -float(rows[index]["iou"]))
-    rank = {index: place for place, index in enumerate(order, 1)}
-    total = sum(map(len, chosen.values()))
+    (iou,) = _columns(metrics, "iou").tolist()
+    chosen = galleries(iou)
+    rank = {index: place for place, index in enumerate(falling(iou), 1)}
+    shown = {index for indices in chosen.values() for index in indices}
+    rows = {index: row for index, row in enumerate(metrics.per_image()) if index in shown}
+    total = len(shown)
     bar = progress_bar(total, unit="img", label="report") if progress else None
     parts = []
     with nullcontext() if bar is None else bar:
@@ -247,7 +256,7 @@ def _photos(
             for index in indices:
                 saliency_map, truth = read(pairs[index])
                 photo = read_photo(pairs[index].image)
-                place = f"{rank[index]:,} of {len(rows):,}"
+                place = f"{rank[index]:,} of {len(iou):,}"
                 cards.append(card(rows[index], place, photo, saliency_map, truth, metrics.protocol))
                 if bar is not None:
                     bar.update()

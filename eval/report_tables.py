@@ -186,7 +186,11 @@ def _published_row(published: Published, figures: Figures) -> Markup:
         tag("td", published.protocol or "not checked"),
         tag("td", max_f),
         [tag("td", number(value)) for value in figures[1:]],
-        tag("td", published.source),
+        tag(
+            "td",
+            published.source,
+            tag("small", published.unchecked) if published.unchecked else None,
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,15 +17,30 @@ PLAIN_MEANS = (
 )  # fmt: skip
 """Metrics that are the mean over images of a value that each image has."""
 E_OF_CURVE = frozenset({"max_e", "mean_e"})
-_BATCH = 64
+Row = dict[str, str | int | float]
+
+
+def resampled_names(rules: Protocol) -> list[str]:
+    """Those of :func:`image_values` whose sums a protocol's metrics follow from."""
+    names = [name for name in PLAIN_MEANS if name in rules.metrics]
+    if "pooled_iou" in rules.metrics:
+        names += ["intersection", "union"]
+    if rules.averaging == "pr-then-max":
+        names += ["precision_curve", "recall_curve"]
+    else:
+        names.append("f_curve")
+    if rules.averaging == "max-then-mean":
+        names.append("own_max_f")
+    return names + (["e_curve"] if E_OF_CURVE.intersection(rules.metrics) else [])
 
 
 def image_values(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Floats]:
     """What a protocol's metrics need of N images.
 
     Returns:
-        (N,) for each plain mean, ``intersection`` and ``union`` at 0.5; (N, T) for
-        ``precision_curve``, ``recall_curve``, ``f_curve`` and, where it is reported, ``e_curve``.
+        (N,) for each plain mean, ``intersection`` and ``union`` at 0.5, and ``own_max_f``; (N, T)
+        for ``precision_curve``, ``recall_curve``, ``f_curve`` and, where it is reported,
+        ``e_curve``.
     """
     pixels, truth, hits, area = (
         np.array([getattr(image, name) for image in images], dtype=np.float64)
@@ -48,27 +63,16 @@ def image_values(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Fl
 
 
 def _curves(images: Sequence[ImageCounts], rules: Protocol) -> dict[str, Floats]:
-    """Precision, recall, F and, where it is reported, E at every threshold: (N, T) each.
-
-    Some images at a time, or what is computed on the way takes several times the memory.
-    """
-    shape = (len(images), rules.thresholds)
-    names = ["precision_curve", "recall_curve", "f_curve"]
+    """Precision, recall, F and, where it is reported, E at every threshold: (N, T) each."""
+    hits, area = np.stack([each.hits for each in images]), np.stack([each.area for each in images])
+    truth, pixels = np.array([[each.truth, each.pixels] for each in images]).T[..., None]
+    precision = ratio(hits, area, rules.empty_precision)
+    recall = ratio(hits, truth, rules.empty_recall)
+    f_curve = f_measure(precision, recall, rules.beta_squared)
+    curves = {"precision_curve": precision, "recall_curve": recall, "f_curve": f_curve}
     if E_OF_CURVE.intersection(rules.metrics):
-        names.append("e_curve")
-    curves: dict[str, Floats] = {name: np.empty(shape) for name in names}
-    for start in range(0, len(images), _BATCH):
-        some = images[start : start + _BATCH]
-        rows = slice(start, start + len(some))
-        hits, area = np.stack([each.hits for each in some]), np.stack([each.area for each in some])
-        truth, pixels = np.array([[each.truth, each.pixels] for each in some]).T[..., None]
-        precision = ratio(hits, area, rules.empty_precision)
-        recall = ratio(hits, truth, rules.empty_recall)
-        curves["precision_curve"][rows], curves["recall_curve"][rows] = precision, recall
-        curves["f_curve"][rows] = f_measure(precision, recall, rules.beta_squared)
-        if "e_curve" in curves:
-            curves["e_curve"][rows] = e_measure(hits, area, truth, pixels)
-    return curves
+        curves["e_curve"] = e_measure(hits, area, truth, pixels)
+    return curves | {"own_max_f": f_curve.max(axis=1)}
 
 
 def _adaptive(
@@ -86,36 +90,36 @@ def _adaptive(
 
 
 def image_rows(
-    images: Sequence[ImageCounts], values: dict[str, Floats], curve: Floats, rules: Protocol
-) -> list[dict[str, str | int | float]]:
-    """The per-image table.
+    images: Sequence[ImageCounts], rules: Protocol, best_f: int, best_e: int
+) -> Iterator[Row]:
+    """Rows of the per-image table.
 
     Args:
         images: N images.
-        values: of :func:`image_values`.
-        curve: (T,), the set's F-measure over thresholds.
         rules: the protocol.
+        best_f: index of the whole set's best threshold by F.
+        best_e: likewise by E, where that is reported.
     """
-    best = first_best(curve)
-    columns = _of_curve(values["f_curve"], best, "f")
+    values = image_values(images, rules)
+    columns = _of_curve(values["f_curve"], best_f, "f")
     if rules.averaging == "pr-then-max":
-        columns["precision_at_best"] = values["precision_curve"][:, best]
-        columns["recall_at_best"] = values["recall_curve"][:, best]
+        columns["precision_at_best"] = values["precision_curve"][:, best_f]
+        columns["recall_at_best"] = values["recall_curve"][:, best_f]
     columns |= {name: values[name] for name in PLAIN_MEANS if name in rules.metrics}
     if "e_curve" in values:
-        columns |= _of_curve(values["e_curve"], first_best(values["e_curve"].mean(axis=0)), "e")
+        columns |= _of_curve(values["e_curve"], best_e, "e")
     if "pooled_iou" in rules.metrics:
         columns |= {name: values[name] for name in ("intersection", "union")}
-    return [
-        {"name": image.name}
-        | {name: float(column[row]) for name, column in columns.items()}
-        | {
-            "pixels": image.pixels,
-            "truth_area": image.truth / image.pixels,
-            "predicted_area": image.cut_area / image.pixels,
-        }
-        for row, image in enumerate(images)
-    ]
+    for row, image in enumerate(images):
+        yield (
+            {"name": image.name}
+            | {name: float(column[row]) for name, column in columns.items()}
+            | {
+                "pixels": image.pixels,
+                "truth_area": image.truth / image.pixels,
+                "predicted_area": image.cut_area / image.pixels,
+            }
+        )
 
 
 def _of_curve(curves: Floats, best: int, letter: str) -> dict[str, Floats]:

@@ -1,5 +1,7 @@
 """Benchmarks: which folders are recognised, and what is refused instead of silently dropped."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from PIL import Image
 
 from data.benchmarks import benchmark_name, find_pairs, fingerprint, read_mask, unreadable
 from data.errors import InputError
+from data.files import sha256_of
 
 
 def write(path: Path, value: int = 128, mode: str = "L") -> Path:
@@ -149,3 +152,16 @@ def test_the_fingerprint_follows_names_and_contents_alone(tmp_path: Path) -> Non
     assert fingerprint(first) != fingerprint(renamed)
     write(moved[0].mask, value=129)
     assert fingerprint(first) != fingerprint(moved)
+
+
+def test_names_that_are_no_text_have_a_fingerprint(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")  # Latin-1: not UTF-8
+    try:
+        pairs = find_pairs(make_benchmark(tmp_path, "images", "masks", (name, "b")))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    digest = hashlib.sha256()
+    for pair in sorted(pairs, key=lambda pair: pair.name):
+        parts = [sha256_of(path).encode() for path in (pair.image, pair.mask)]
+        digest.update(b"\0".join([os.fsencode(pair.name), *parts]) + b"\n")
+    assert fingerprint(pairs) == digest.hexdigest()

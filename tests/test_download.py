@@ -315,6 +315,31 @@ def test_a_pinned_checksum_and_a_wrong_number_of_pairs(
         fetch(replace(published, photos=4), tmp_path, progress=False)
 
 
+def test_what_the_authors_replaced_is_removed(
+    published: Published, server: Server, tmp_path: Path
+) -> None:
+    masks = {"masks/0000.jpg": png(255), "masks/0000.png": png(0), "masks/0001.png": png(255)}
+    server.files["/masks.zip"] = zipped(masks | {"masks/0002.png": png(255)})
+    with pytest.raises(InputError, match="more than one file of the same name: 0000"):
+        fetch(published, tmp_path / "a", progress=False)
+    # 0001 has no twin, so it stays although it is named.
+    superseded = ("masks/0000.png", "masks/0001.png", "masks/0009.png")
+    fetched = fetch(replace(published, superseded=superseded), tmp_path / "b", progress=False)
+    assert only(fetched.folder / "masks") == ["0000.jpg", "0001.png", "0002.png"]
+
+
+def test_published_addresses_and_terms() -> None:
+    for name, each in PUBLISHED.items():
+        assert each.name == name
+        assert all(archive.url.startswith("https://") for archive in each.archives)
+        assert all(archive.name.endswith(".zip") for archive in each.archives)
+        assert all(len(archive.sha256 or "0" * 64) == 64 for archive in each.archives)
+        assert "Cite: " in each.notice
+        assert "terms on the homepage" in each.notice
+    masks = {path.rsplit("/", 1)[0] for each in PUBLISHED.values() for path in each.superseded}
+    assert masks == {"DUTS-TE/DUTS-TE-Mask", "DUTS-TR/DUTS-TR-Mask"}
+
+
 def test_the_command(
     published: Published,
     server: Server,

@@ -1,6 +1,9 @@
 """Comparing two scores: paired differences, and the pairs that are refused."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from eval.benchmark import saved_maps, score, table_path
 from eval.compare import compare
 from eval.protocols import PROTOCOLS
 from saliency.cli import main
+from saliency.cli.compare import printable
 
 COUNT = 24
 
@@ -171,3 +175,36 @@ def test_the_command(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["eval", "compare", files[0], str(tmp_path / "none.json")]) == 1
     assert main(["eval", "--list-protocols"]) == 0
     assert "boundary_f" in capsys.readouterr().out
+
+
+def test_names_that_are_no_text_go_all_the_way(tmp_path: Path) -> None:
+    """From a folder of photos to the table, the comparison, and a terminal that takes text only."""
+    name = os.fsdecode(b"caf\xe9")  # Latin-1: not UTF-8
+    y, x = np.indices((20, 26))
+    for number, stem in enumerate((name, "plain", "third")):
+        truth = (np.hypot(y - 10, x - 8 - 3 * number) < 5) * 255.0
+        try:
+            save(tmp_path / name / "images", stem, truth)
+        except OSError:
+            pytest.skip("this file system takes UTF-8 names only")
+        save(tmp_path / name / "masks", stem, truth)
+    base = [sys.executable, "-m", "saliency", "eval"]
+    scoring = ["--benchmark", name, "--method", "centre", "--out", "a.json", "--report", "a.html"]
+    for options in (scoring, ["compare", "a.json", "a.json"]):
+        done = subprocess.run(
+            [*base, *options],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert rb"caf\xe9, 3 images" in done.stdout
+    assert b"\ncaf\xe9," in (tmp_path / "a.voynov.csv").read_bytes()
+    assert printable("é") == "é"
+    done = subprocess.run(
+        [*base, *scoring[:2], "--maps", "."], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert b"3 of 3 maps are missing" in done.stderr
+    assert b"Traceback" not in done.stderr

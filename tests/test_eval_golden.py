@@ -11,6 +11,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from eval import boundary
+from eval.images import ImageMetrics
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
 from eval.weighted import REACH, _nearest
@@ -101,9 +102,9 @@ def pairs() -> dict[str, tuple[Any, Any]]:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_every_metric_of_one_image(name: str) -> None:
     prediction, truth = (values.astype(np.uint8) / np.float32(255) for values in pairs()[name])
-    metrics = SaliencyMetrics(PROTOCOLS["pysod"])
+    metrics = ImageMetrics(PROTOCOLS["pysod"])
     metrics.update(prediction, truth)
-    row = metrics.per_image()[0]
+    (row,) = metrics.per_image()
     for metric, expected in zip(METRICS, GOLDEN[name], strict=True):
         assert row[metric] == pytest.approx(expected, abs=1e-7), metric
         assert metrics.compute()[metric] == pytest.approx(min(expected, 1), abs=1e-7)

@@ -1,6 +1,7 @@
 """Metrics: held against a loop over the thresholds, and against what must hold of any metric."""
 
 import itertools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from data.errors import InputError
 from eval.counts import thresholds_below
+from eval.images import ImageMetrics
 from eval.metrics import SaliencyMetrics, f_measure
 from eval.protocols import PROTOCOLS, get_protocol
 
@@ -53,10 +55,12 @@ def naive_voynov(images: Images) -> dict[str, float]:
     }
 
 
-def accumulate(images: Images, protocol: Any = VOYNOV) -> SaliencyMetrics:
-    metrics = SaliencyMetrics(protocol)
-    for prediction, truth in images:
-        metrics.update(prediction, truth)
+def accumulate(
+    images: Images, protocol: Any = VOYNOV, samples: int = 20, seed: int = 0
+) -> SaliencyMetrics:
+    metrics = SaliencyMetrics(protocol, samples=samples, seed=seed)
+    for number, (prediction, truth) in enumerate(images):
+        metrics.update(prediction, truth, f"photo{number}")
     return metrics
 
 
@@ -118,7 +122,7 @@ def test_voynov_agrees_with_the_loop_on_larger_maps() -> None:
 def test_metrics_stay_between_zero_and_one(images: Images, name: str) -> None:
     metrics = accumulate(images, PROTOCOLS[name])
     values = metrics.compute()
-    for metric, (low, high) in metrics.intervals(samples=20).items():
+    for metric, (low, high) in metrics.intervals().items():
         assert 0 <= low <= high <= 1 + 1e-12
         assert 0 <= values[metric] <= 1 + 1e-12
 
@@ -126,14 +130,17 @@ def test_metrics_stay_between_zero_and_one(images: Images, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_merging_in_any_order_is_one_pass(name: str, order: tuple[int, ...]) -> None:
-    images = random_images(seed=2, count=6)
-    parts = [accumulate(images[i : i + 2], PROTOCOLS[name]) for i in (0, 2, 4)]
-    merged = SaliencyMetrics(PROTOCOLS[name])
+    images = random_images(seed=2, count=150)
+    parts = [SaliencyMetrics(PROTOCOLS[name], samples=30) for _ in range(3)]
+    for number, image in enumerate(images):  # shards of 2, 66 and 82 images
+        parts[0 if number < 2 else 1 if number < 68 else 2].update(*image, f"photo{number}")
+    merged = SaliencyMetrics(PROTOCOLS[name], samples=30)
     for part in order:
-        merged.merge(parts[part])
-    assert len(merged) == 6
-    expected = accumulate(images, PROTOCOLS[name]).compute()
-    assert merged.compute() == pytest.approx(expected, abs=1e-12)
+        merged.merge(pickle.loads(pickle.dumps(parts[part])))  # as another process sends it
+    assert len(merged) == 150
+    whole = accumulate(images, PROTOCOLS[name], samples=30)
+    assert merged.compute() == whole.compute()  # to the last bit
+    assert merged.intervals() == whole.intervals()
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
@@ -145,7 +152,7 @@ def test_a_perfect_map_scores_one(name: str, shape: tuple[int, int]) -> None:
     values = metrics.compute()
     for metric in ("max_f", "iou", "accuracy", "precision", "recall"):
         assert values[metric] == 1, metric
-        assert metrics.intervals(samples=10)[metric] == [1, 1]
+        assert metrics.intervals()[metric] == [1, 1]
     assert values["mae"] == pytest.approx(0, abs=1e-9)
 
 
@@ -189,30 +196,49 @@ def test_f_measure_formula() -> None:
 
 def test_intervals_are_seeded_hold_the_value_and_shrink() -> None:
     images = random_images(seed=3, count=40)
-    metrics, more = accumulate(images), accumulate(images * 10)
-    values, intervals = metrics.compute(), metrics.intervals(samples=200)
-    assert intervals == metrics.intervals(samples=200)
-    assert intervals != metrics.intervals(samples=200, seed=1)
+    metrics, more = accumulate(images, samples=200), accumulate(images * 10, samples=200)
+    values, intervals = metrics.compute(), metrics.intervals()
+    assert intervals == accumulate(images, samples=200).intervals()
+    assert intervals != accumulate(images, samples=200, seed=1).intervals()
     assert intervals.keys() == values.keys() - {"max_f_threshold"}
-    narrower = more.intervals(samples=200)
+    narrower = more.intervals()
     for name, (low, high) in intervals.items():
         assert low <= values[name] <= high
         assert narrower[name][1] - narrower[name][0] < high - low
-    assert metrics.intervals(samples=200, confidence=0.5)["iou"][0] > intervals["iou"][0]
-    single = accumulate(images[:1])
-    assert single.intervals(samples=5)["iou"] == [single.compute()["iou"]] * 2
+    assert metrics.intervals(confidence=0.5)["iou"][0] > intervals["iou"][0]
+    for samples in (1, 5, 200):
+        single = accumulate(images[:1], samples=samples)
+        assert single.intervals()["iou"] == [single.compute()["iou"]] * 2
 
 
 def test_the_table_has_a_row_for_each_image() -> None:
-    metrics = SaliencyMetrics(VOYNOV)
-    for number, (prediction, truth) in enumerate(random_images(seed=4)):
+    metrics = ImageMetrics(VOYNOV, samples=0)
+    images = random_images(seed=4, count=70)
+    for number, (prediction, truth) in enumerate(images):
         metrics.update(prediction, truth, f"photo{number}")
-    rows = metrics.per_image()
-    assert [row["name"] for row in rows] == ["photo0", "photo1", "photo2", "photo3"]
+    rows = list(metrics.per_image())
+    assert [row["name"] for row in rows] == [f"photo{number}" for number in range(70)]
     values = metrics.compute()
     for column, metric in (("iou", "iou"), ("mae", "mae"), ("f", "max_f")):
         assert np.mean([row[column] for row in rows]) == pytest.approx(values[metric])
     assert all(float(row["max_f"]) >= float(row["f"]) for row in rows)
+
+
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+def test_tables_are_merged_in_the_order_given(name: str) -> None:
+    images, rules = random_images(seed=6, count=5), PROTOCOLS[name]
+    parts = [ImageMetrics(rules, samples=0) for _ in range(3)]
+    for number, image in enumerate(images):
+        parts[number % 2].update(*image, f"photo{number}")
+        parts[2].update(*image, f"photo{number}")
+    parts[0].merge(parts[1])
+    merged = {row["name"]: row for row in parts[0].per_image()}
+    assert list(merged) == ["photo0", "photo2", "photo4", "photo1", "photo3"]
+    assert {row["name"]: row for row in parts[2].per_image()} == merged
+    parts[0].merge(parts[0])
+    assert len(list(parts[0].per_image())) == len(parts[0]) == 10
+    with pytest.raises(InputError, match="without a row"):
+        parts[0].merge(accumulate(images, rules, samples=0))
 
 
 @pytest.mark.parametrize(
@@ -236,5 +262,13 @@ def test_misuse_is_named() -> None:
         SaliencyMetrics(VOYNOV).compute()
     with pytest.raises(InputError, match="unknown; valid: voynov"):
         get_protocol("voinov")
-    with pytest.raises(InputError, match="samples 0"):
-        accumulate(random_images(0)).intervals(samples=0)
+    metrics = accumulate(random_images(0), samples=0)
+    with pytest.raises(InputError, match="samples 0: without resampled sets"):
+        metrics.intervals()
+    with pytest.raises(InputError, match="samples -1: at least 0"):
+        accumulate([], samples=-1)
+    with pytest.raises(InputError, match="cannot merge 20 resampled sets of seed 0 into 0"):
+        metrics.merge(accumulate([]))
+    for confidence in (0.0, 1.0, float("nan")):
+        with pytest.raises(InputError, match="confidence"):
+            accumulate(random_images(0)).intervals(confidence=confidence)

@@ -237,11 +237,11 @@ def test_the_same_score_gives_the_same_report(pairs: list[Pair], tmp_path: Path)
 @pytest.mark.parametrize("protocol", ALL, ids=lambda protocol: protocol.name)
 def test_curves_agree_with_the_metrics(protocol: Any) -> None:
     rng = np.random.default_rng(1)
-    metrics = CurveMetrics(protocol)
+    metrics = CurveMetrics(protocol, samples=50)
     for _ in range(6):
         truth = rng.random((12, 15)) < 0.4
         metrics.update((truth * 0.5 + 0.5 * rng.random(truth.shape)).astype(np.float32), truth)
-    curves, values = metrics.curves(samples=50), metrics.compute()
+    curves, values = metrics.curves(), metrics.compute()
     assert len(curves.f) == len(curves.thresholds) == protocol.thresholds
     if protocol.averaging == "max-then-mean":
         assert curves.f.max() <= values["max_f"]
@@ -250,7 +250,7 @@ def test_curves_agree_with_the_metrics(protocol: Any) -> None:
     assert curves.f.mean() == pytest.approx(values["mean_f"])
     assert (curves.low <= curves.f + 1e-12).mean() > 0.9
     assert (np.diff(curves.recall) <= 1e-12).all()
-    plain = SaliencyMetrics(protocol)
+    plain = SaliencyMetrics(protocol, samples=50)
     plain.merge(metrics)
     assert plain.compute() == values
 
@@ -306,6 +306,18 @@ def test_published_scores_name_protocol_and_source() -> None:
         ("DUTS-TR", None),
     ):
         assert published.recognise(name) == expected
+
+
+def test_figures_that_nobody_checked_say_so(made: tuple[dict, str]) -> None:
+    rows = re.search('class="published".*?</table>', made[1])[0].split("<tr")
+    for each in published.PUBLISHED:
+        heading = f">{escape(each.method)}{' (hand-made)' * (each.kind == 'hand-made')}</th>"
+        (row,) = [row for row in rows if heading in row]
+        assert escape(each.source) in row
+        assert ("not checked against the paper" in row) == bool(each.unchecked)
+    unchecked = [each.method for each in published.PUBLISHED if each.unchecked]
+    assert len(unchecked) == 3
+    assert unchecked[-1].startswith("MOVE")
 
 
 def test_own_rows_stand_among_the_published(made: tuple[dict, str]) -> None:

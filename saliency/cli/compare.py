@@ -36,5 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{', '.join(given)}: not an option of `saliency eval compare`")
     compared = compare(arguments.a, arguments.b)
     document = compared[0] if len(compared) == 1 else compared
-    print(json.dumps(document) if arguments.json else describe(compared))
+    print(json.dumps(document) if arguments.json else printable(describe(compared)))
     return 0
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: bytes in it that are no text, from a file's name, as ``\\xe9``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

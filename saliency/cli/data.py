@@ -39,6 +39,7 @@ def show(arguments: argparse.Namespace) -> int:
     for each in PUBLISHED.values():
         lines.append(f"{each.name:10} {each.title}, {each.photos:,} photos")
         lines += [f"{'':10} {archive.url}" for archive in each.archives]
+        lines.append(f"{'':10} terms: {each.homepage}")
     values = {name: asdict(each) for name, each in PUBLISHED.items()}
     report(arguments, values, "\n".join(lines))
     return 0

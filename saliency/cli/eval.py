@@ -9,13 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import UsageError
+from data.errors import InputError, UsageError
 from saliency.cli import compare
+from saliency.cli.compare import printable
 from saliency.cli.options import add_json
 
 if TYPE_CHECKING:
     from data.benchmarks import Pair
     from eval.benchmark import Predictor
+    from eval.protocols import Protocol
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from data.benchmarks import find_pairs
     from eval.benchmark import document, score
-    from eval.protocols import get_protocol
 
     if arguments.list_protocols:
         print(list_protocols(arguments.json))
@@ -77,8 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.benchmark is None:
         raise UsageError("--benchmark: is needed, a folder of photos and ground-truth masks")
     check_outputs(arguments.out, arguments.report)
-    names = dict.fromkeys(arguments.protocol or ["voynov"])
-    protocols = [get_protocol(name) for name in names]
+    protocols = chosen_protocols(arguments.protocol or ["voynov"])
     pairs = find_pairs(arguments.benchmark)
     predict, method = load_method(arguments, pairs)
     results = score(
@@ -90,10 +90,24 @@ def run(arguments: argparse.Namespace) -> int:
         output=arguments.out,
         report=arguments.report,
     )
-    print(json.dumps(document(results)) if arguments.json else describe(results))
+    print(json.dumps(document(results)) if arguments.json else printable(describe(results)))
     if arguments.report and not arguments.json:
-        print(f"report {arguments.report}")
+        print(printable(f"report {arguments.report}"))
     return 0
+
+
+def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
+    """The protocols of those names, each once.
+
+    Raises:
+        UsageError: an unknown one.
+    """
+    from eval.protocols import get_protocol
+
+    try:
+        return [get_protocol(name) for name in dict.fromkeys(names)]
+    except InputError as error:
+        raise UsageError(f"--{error}") from None
 
 
 def check_outputs(out: Path | None, report: Path | None) -> None:
@@ -125,7 +139,10 @@ def load_method(
     if arguments.method:
         from eval.baselines import get_baseline
 
-        baseline = get_baseline(arguments.method)
+        try:
+            baseline = get_baseline(arguments.method)
+        except InputError as error:
+            raise UsageError(f"--method: {error}") from None
         method = {"kind": "baseline", "name": arguments.method}
         return lambda path: baseline(read_photo(path)), method
 
