@@ -7,6 +7,7 @@ complete or absent, so a killed run goes on after the last complete one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,13 @@ class PairGenerator(Protocol):
         """The same samples, moved."""
 
 
+class LatentSource(Protocol):
+    """Where latents come from when not from the generator's own distribution."""
+
+    def draw(self, seed: int, first: int, count: int, rng: torch.Generator) -> Any:
+        """Latents of samples ``first`` to ``first + count``; ``rng`` is for their random part."""
+
+
 class SynthConfig(SamplingConfig):
     """Options of `saliency synth`."""
 
@@ -73,6 +81,16 @@ class SynthConfig(SamplingConfig):
         ge=0,
         description="peaks asked of the shifted image's histogram; default: 2 for lighting, else 0",
     )
+    latents: str | None = Field(
+        None,
+        description="draw near the photos of this file (`saliency generator invert`, or a .npy "
+        "array) instead of the generator's own latents",
+        # what decides is the file's content, whose SHA-256 the command records
+        json_schema_extra={"runtime": True},
+    )
+    latents_noise: float = Field(
+        0.2, ge=0, description="how far from them, in the latents' own standard deviations"
+    )
     seed: int = Field(0, ge=0, description="random seed")
     workers: int | None = Field(
         None, ge=1, description="threads; default: all cores", json_schema_extra={"runtime": True}
@@ -86,6 +104,22 @@ class SynthConfig(SamplingConfig):
         if self.min_area >= self.max_area:
             raise ValueError(f"min-area {self.min_area}: must be below max-area {self.max_area}")
         return self
+
+    @model_validator(mode="after")
+    def _classes_of_latents(self) -> Self:
+        if self.latents is not None and self.classes is not None:
+            raise ValueError(
+                f"classes {self.classes}: the photos' latents have their own; choose one of "
+                "--latents and --classes"
+            )
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """As of :class:`SamplingConfig`; what latents of photos leave unused does not appear."""
+        unused = "latents_noise" if self.latents is None else "classes"
+        settings = super().settings()
+        settings.pop(unused, None)
+        return settings
 
 
 @dataclass(frozen=True)
@@ -127,10 +161,18 @@ class SynthReport:
 
 @torch.no_grad()
 def make_block(
-    generator: PairGenerator, recipe: Recipe, seed: int, block: int
+    generator: PairGenerator,
+    recipe: Recipe,
+    seed: int,
+    block: int,
+    source: LatentSource | None = None,
 ) -> tuple[list[Pair], dict[str, int]]:
     """Block ``block``'s surviving pairs, and how many samples each filter rejected."""
-    latents = generator.sample(BLOCK, torch_stream("synth", seed, block))
+    rng = torch_stream("synth", seed, block)
+    if source is None:
+        latents = generator.sample(BLOCK, rng)
+    else:
+        latents = source.draw(seed, block * BLOCK, BLOCK, rng)
     original = generator.generate(latents)
     shifted = generator.generate(generator.shift(latents, recipe.shift))
 
@@ -157,9 +199,20 @@ def make_block(
 
 
 def synthesise(
-    generator: PairGenerator, recipe: Recipe, config: SynthConfig, out: Path
+    generator: PairGenerator,
+    recipe: Recipe,
+    config: SynthConfig,
+    out: Path,
+    source: LatentSource | None = None,
 ) -> SynthReport:
     """Write ``config.count`` pairs into ``out``; complete shards of a killed run are kept.
+
+    Args:
+        generator: makes the images.
+        recipe: makes the masks.
+        config: how many, and where the filters lie.
+        out: folder.
+        source: of the latents; the generator's own distribution when ``None``.
 
     Raises:
         NotFoundInGeneratorError: fewer than one in fifty samples survive the filters.
@@ -177,7 +230,8 @@ def synthesise(
             if path.exists():
                 note = read_note(path)
             else:
-                note = _make_shard(generator, recipe, config, pool, path, len(notes), made)
+                make = partial(make_block, generator, recipe, config.seed, source=source)
+                note = _make_shard(make, pool, path, len(notes), config.count - made)
             notes.append(note)
             made += note["kept"]
             bar.update(note["kept"])
@@ -191,20 +245,17 @@ def _one_thread() -> None:
 
 
 def _make_shard(
-    generator: PairGenerator,
-    recipe: Recipe,
-    config: SynthConfig,
+    make: Callable[[int], tuple[list[Pair], dict[str, int]]],
     pool: ThreadPoolExecutor,
     path: Path,
     shard: int,
-    made: int,
+    wanted: int,
 ) -> dict[str, Any]:
-    """Write one shard, the last one cut so that the folder holds ``config.count`` pairs."""
+    """Write one shard of blocks that ``make`` makes, cut to ``wanted`` pairs."""
     first = shard * SHARD_BLOCKS
-    make = partial(make_block, generator, recipe, config.seed)
     blocks = list(pool.map(make, range(first, first + SHARD_BLOCKS)))
     survivors = [pair for pairs, _ in blocks for pair in pairs]
-    pairs = survivors[: config.count - made]
+    pairs = survivors[:wanted]
     note = {
         "drawn": SHARD_BLOCKS * BLOCK,
         "survived": len(survivors),

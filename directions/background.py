@@ -1,42 +1,42 @@
-"""Which direction removes the background? Scored without labels, refined by gradient.
+"""Which direction removes the background? Scored without labels.
 
 The paper leaves this to a person who looks at the shifted images. What that person looks for is
-written down here. For a sample with original x₀ = G(z) and shifted x₁ = G(z + m·h), with mask M by
-one of the mask rules,
+written down in :mod:`directions.scores`; here directions are scored on fixed samples with every
+sign, magnitude and mask rule.
 
-    score = unbiased · mean of (evened · kept · bounded · structure)                in [0, 1]
-
-* ``evened``: the share of x₁'s border that has the border's one colour, less the share of x₀'s
-  border that has it already, relative to what was left to gain;
-* ``kept``: 1 if M passes the area filter, else 0;
-* ``bounded``: the share of the border that M leaves free;
-* ``structure``: correlation of x₀'s and x₁'s luma within M, negative values as 0.
-* ``unbiased``: 1 - |mean over samples of the correlation of M with x₀'s luma|. A shift that just
-  brightens the image calls whatever is dark an object; a net that learns from it learns that.
-
-The mean is over samples whose border was not even to begin with. The score assumes that an object
-lies mostly inside the frame. It does not assume where inside.
+Scores are means over samples whose border was not even to begin with. They assume that an object
+lies mostly inside the frame. They do not assume where inside, nor that it is small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import exp
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule, filter_mask, grey
 from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import torch_stream
-from directions.direction import unit
 from directions.generators import Generator, Latents
+from directions.scores import (
+    MAX_AREA,
+    Score,
+    affine_gain,
+    border_evenness,
+    border_pixels,
+    brightness_bias,
+    edge_objective,
+    mask_overlap,
+    masked_correlation,
+)
 
 MAGNITUDES = (2.0, 3.0, 4.0, 6.0, 8.0)
-EVEN_TOLERANCE = 0.1
-"""Largest distance of a border pixel from the border's median colour, in [-1, 1] units."""
+STEADY = 0.75
+"""Share of the shift at which the mask should be what it is at the whole shift."""
 ALREADY_EVEN = 0.9
 """Samples with more of their border even than this have no background to remove."""
 CHUNK = 64
@@ -52,11 +52,13 @@ class Candidate:
         sign: +1 or -1.
         magnitude: length of the shift.
         mask_rule: the rule that the score is for.
-        score: unbiased · mean of (evened · kept · bounded · structure), in [0, 1].
+        score: by the scorer's formula (:mod:`directions.scores`), in [0, 1].
         evened: mean share of the border that became one colour.
         kept: share of samples that pass the area filter.
         bounded: mean share of the border that the mask leaves free.
         structure: mean correlation of luma within the mask.
+        stable: mean overlap of the mask with that of three quarters of the shift; 0 where another
+            part makes the score 0 anyway, and where the formula does not ask for it.
         unbiased: 1 - |mean correlation of mask and original luma|.
         area: mean share of the image that the mask covers.
     """
@@ -70,56 +72,13 @@ class Candidate:
     kept: float
     bounded: float
     structure: float
+    stable: float
     unbiased: float
     area: float
 
     def as_dict(self) -> dict[str, float | int | str]:
         """JSON-able."""
         return asdict(self)
-
-
-def border_width(side: int) -> int:
-    """Width in pixels of the frame in which the background is looked for: a sixteenth."""
-    return max(1, side // 16)
-
-
-def border_pixels(images: Tensor) -> Tensor:
-    """The frame of each image: (N, C, H, W) to (N, C, P)."""
-    width = border_width(images.shape[-1])
-    return torch.cat(
-        [
-            images[:, :, :width].flatten(2),
-            images[:, :, -width:].flatten(2),
-            images[:, :, width:-width, :width].flatten(2),
-            images[:, :, width:-width, -width:].flatten(2),
-        ],
-        dim=2,
-    )
-
-
-def border_evenness(images: Tensor) -> Tensor:
-    """Share of each image's border within a tolerance of the border's median colour, (N,)."""
-    border = border_pixels(images)
-    median = border.median(dim=2, keepdim=True).values
-    return ((border - median).abs().amax(dim=1) < EVEN_TOLERANCE).float().mean(dim=1)
-
-
-def masked_correlation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Correlation of two maps (N, H, W) under a weight (N, H, W) in [0, 1]; (N,) in [-1, 1]."""
-    weight = weight / weight.sum(dim=(1, 2), keepdim=True).clamp_min(1e-6)
-
-    def centred(values: Tensor) -> Tensor:
-        return values - (weight * values).sum(dim=(1, 2), keepdim=True)
-
-    first, second = centred(first), centred(second)
-    covariance = (weight * first * second).sum(dim=(1, 2))
-    variances = (weight * first**2).sum(dim=(1, 2)) * (weight * second**2).sum(dim=(1, 2))
-    return covariance / (variances + 1e-8).sqrt()
-
-
-def brightness_bias(masks: Tensor, originals: Tensor) -> Tensor:
-    """Correlation of each mask (N, H, W) with its original's luma, (N,) in [-1, 1]."""
-    return masked_correlation(masks, grey(originals), torch.ones_like(masks))
 
 
 class BackgroundScorer:
@@ -129,8 +88,9 @@ class BackgroundScorer:
         generator: whose directions are scored.
         samples: number of images with a background to remove.
         seed: of the samples.
-        filters: what a kept mask must pass.
+        filters: what a kept mask must pass; by default areas of 5 to 75 %.
         stream: name of the random stream, so that choice and judgement see different samples.
+        formula: of :mod:`directions.scores`.
     """
 
     def __init__(
@@ -140,9 +100,11 @@ class BackgroundScorer:
         seed: int = 0,
         filters: Filters | None = None,
         stream: str = "score",
+        formula: Score = "background",
     ) -> None:
         self.generator = generator
-        self.filters = filters or Filters()
+        self.filters = filters or Filters(max_area=MAX_AREA)
+        self.formula = formula
         # more than asked for, since those with an even border from the start are left out
         latents = generator.sample(4 * samples, torch_stream(stream, seed))
         originals = self._generate(latents)
@@ -166,35 +128,60 @@ class BackgroundScorer:
         """The scored samples moved by ``shift`` (latent_dim,): images (N, 3, R, R) on the CPU."""
         return self._generate(self.generator.shift(self.latents, shift))
 
-    def score(
-        self, vector: Tensor, magnitude: float, rule: str, index: int = -1, sign: int = 1
-    ) -> Candidate:
-        """Score one unit vector at one magnitude and mask rule."""
+    def masks(self, shift: Tensor, rule: str, shifted: Tensor | None = None) -> Tensor:
+        """Masks (N, R, R) as the rule makes them; ``shifted``, where there are already, is used."""
 
         def images(multiple: float) -> Tensor:
             if multiple == 0:
                 return self.originals
-            return shifted if multiple == 1 else self.shifted(multiple * shift)
+            if multiple == 1 and shifted is not None:
+                return shifted
+            return self.shifted(multiple * shift)
 
+        return apply_rule(rule, images, DEFAULT_THRESHOLDS[rule])
+
+    def score(
+        self, vector: Tensor, magnitude: float, rule: str, index: int = -1, sign: int = 1
+    ) -> Candidate:
+        """Score one unit vector at one magnitude and mask rule."""
         shift = sign * magnitude * vector
         shifted = self.shifted(shift)
-        masks, kept = self._filtered(apply_rule(rule, images, DEFAULT_THRESHOLDS[rule]), shifted)
+        masks, kept = self._filtered(self.masks(shift, rule, shifted), shifted)
         gain = border_evenness(shifted) - self.evenness
         evened = (gain / (1 - self.evenness).clamp_min(1e-3)).clamp(0, 1)
         bounded = 1 - border_pixels(masks[:, None]).mean(dim=(1, 2))
         structure = masked_correlation(grey(self.originals), grey(shifted), masks).clamp_min(0)
-        parts = {"evened": evened, "kept": kept, "bounded": bounded, "structure": structure}
         unbiased = 1 - abs(brightness_bias(masks, self.originals).mean().item())
+        stable, product = torch.zeros(len(masks)), evened * kept * bounded * structure
+        if self.formula == "background" and product.any():
+            earlier = self.masks(STEADY * shift, rule)
+            stable = mask_overlap(masks, self._filtered(earlier, shifted)[0])
+        parts = {"evened": evened, "kept": kept, "bounded": bounded, "structure": structure}
+        parts["stable"] = stable
+        if self.formula == "background":
+            intact = (structure * stable).sqrt()
+            score = unbiased * (evened * kept * bounded * intact).mean().item()
+        else:
+            score = kept.mean().item() * self._published(shifted, rule)
         return Candidate(
             index=index,
             sign=sign,
             magnitude=magnitude,
             mask_rule=rule,
-            score=unbiased * torch.stack(list(parts.values())).prod(dim=0).mean().item(),
+            score=score,
             unbiased=unbiased,
             area=masks.mean().item(),
             **{name: value.mean().item() for name, value in parts.items()},
         )
+
+    def _published(self, shifted: Tensor, rule: str) -> float:
+        """The formulas ``affine`` and ``edges``, in [0, 1]."""
+        if self.formula == "affine":
+            return affine_gain(self.originals, shifted)
+        first, second = self.originals, shifted
+        if rule == "lighting":  # there the background darkens: the negatives' brightens
+            first, second = -first, -second
+        return 1 - exp(-max(0.0, edge_objective(first, second).item()))
 
     def _filtered(self, masks: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
         """Cleaned masks (N, H, W) and whether each is kept (N,), both as float."""
@@ -205,108 +192,49 @@ class BackgroundScorer:
             kept.append(reason == "")
         return torch.stack(cleaned).float(), torch.tensor(kept).float()
 
-    def best_magnitude(
+    def curve(
         self,
         vector: Tensor,
         rules: Sequence[str],
         index: int = -1,
         signs: Sequence[int] = (1,),
         magnitudes: Sequence[float] = MAGNITUDES,
-    ) -> Candidate:
-        """The best sign, magnitude and rule of one direction."""
-        return max(self._grid(vector, rules, index, signs, magnitudes), key=lambda c: c.score)
-
-    def _grid(
-        self,
-        vector: Tensor,
-        rules: Sequence[str],
-        index: int,
-        signs: Sequence[int],
-        magnitudes: Sequence[float],
-    ) -> Iterator[Candidate]:
-        for sign in signs:
-            for magnitude in magnitudes:
-                for rule in rules:
-                    yield self.score(vector, magnitude, rule, index, sign)
+    ) -> list[Candidate]:
+        """Every sign, magnitude and rule of one direction."""
+        return [
+            self.score(vector, magnitude, rule, index, sign)
+            for sign in signs
+            for magnitude in magnitudes
+            for rule in rules
+        ]
 
 
-def score_directions(
+def best(candidates: Sequence[Candidate]) -> Candidate:
+    """The one with the highest score; of equals the first."""
+    return max(candidates, key=lambda candidate: candidate.score)
+
+
+def score_curves(
     scorer: BackgroundScorer, directions: Tensor, rules: Sequence[str]
-) -> list[Candidate]:
-    """Score every direction with both signs and several magnitudes, best first.
+) -> list[list[Candidate]]:
+    """Score every direction with both signs and several magnitudes, in the directions' order.
 
     Args:
         scorer: fixed samples.
         directions: (K, latent_dim), rows of unit length.
         rules: mask rules that are allowed.
     """
-    best = []
+    curves = []
     with progress(len(directions), unit="direction", label="score") as bar:
         for index, vector in enumerate(directions):
-            best.append(scorer.best_magnitude(vector, rules, index, (1, -1)))
+            curves.append(scorer.curve(vector, rules, index, (1, -1)))
             bar.update()
-    return sorted(best, key=lambda candidate: -candidate.score)
+    return curves
 
 
-def refine(
-    generator: Generator,
-    start: Tensor,
-    magnitude: float,
-    *,
-    steps: int,
-    batch: int = 32,
-    learning_rate: float = 0.02,
-    seed: int = 0,
-) -> Tensor:
-    """Turn a direction by gradient towards removing the background.
-
-    The loss is a smooth counterpart of the score, for a background that goes white: the border's
-    distance from white, minus the correlation of luma within the soft mask, plus the batch's
-    brightness bias, plus a penalty when the soft mask covers less than a tenth or more than 45 %
-    of the image.
-
-    Args:
-        generator: differentiable in its latents.
-        start: unit vector (latent_dim,).
-        magnitude: length of the shift, which is kept.
-        steps: Adam steps.
-        batch: samples a step.
-        learning_rate: Adam's first one; it falls to zero (cosine).
-        seed: of the samples.
-
-    Returns:
-        Unit vector (latent_dim,).
-    """
-    vector = start.detach().clone().to(generator.device).requires_grad_(True)
-    adam = torch.optim.Adam([vector], learning_rate)
-    # a direction has few coordinates and each step sees few samples: it settles as the rate falls
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(steps, 1))
-    with progress(steps, unit="step", label="refine") as bar:
-        for step in range(steps):
-            latents = generator.sample(batch, torch_stream("refine", seed, step))
-            moved = generator.shift(latents, magnitude * unit(vector))
-            with mixed_precision(generator.device):
-                with torch.no_grad():
-                    original = generator.generate(latents)
-                shifted = generator.generate(moved)
-            loss = whitening_loss(original, shifted)
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            schedule.step()
-            bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return unit(vector.detach()).cpu()
-
-
-def whitening_loss(original: Tensor, shifted: Tensor) -> Tensor:
-    """Smooth loss of :func:`refine`; images (N, 3, R, R) in [-1, 1], result a scalar."""
-    lightness = (shifted.mean(dim=1) + 1) / 2
-    border = (1 - border_pixels(lightness[:, None])).mean()
-    # soft version of "intensity < 0.95"
-    soft_mask = torch.sigmoid((DEFAULT_THRESHOLDS["intensity"] - lightness) / 0.03)
-    structure = masked_correlation(grey(original), grey(shifted), soft_mask.detach()).mean()
-    area = soft_mask.mean(dim=(1, 2))
-    bounds = (F.relu(0.1 - area) + F.relu(area - 0.45)).mean()
-    bias = brightness_bias(soft_mask, original).mean().abs()
-    return 2 * border - structure + bias + 4 * bounds
+def score_directions(
+    scorer: BackgroundScorer, directions: Tensor, rules: Sequence[str]
+) -> list[Candidate]:
+    """Each direction's best sign, magnitude and rule, best first; as :func:`score_curves`."""
+    found = [best(curve) for curve in score_curves(scorer, directions, rules)]
+    return sorted(found, key=lambda candidate: -candidate.score)

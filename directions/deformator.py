@@ -15,7 +15,28 @@ from data.errors import InputError
 DeformatorKind = Literal["orthonormal", "projective", "linear"]
 
 
-class Deformator(nn.Module):
+class Directions(nn.Module):
+    """What every A can do: directions as columns, and shifts along them."""
+
+    def matrix(self) -> Tensor:
+        """The directions as columns, (latent_dim, K)."""
+        raise NotImplementedError
+
+    def forward(self, index: Tensor, magnitude: Tensor) -> Tensor:
+        """Shifts A(ε·e_k).
+
+        Args:
+            index: int64 (N,), direction k of each sample.
+            magnitude: float (N,), ε of each sample.
+
+        Returns:
+            float (N, latent_dim).
+        """
+        shifts: Tensor = self.matrix().T[index] * magnitude[:, None]
+        return shifts
+
+
+class Deformator(Directions):
     """``latent_dim`` × ``count`` matrix of directions.
 
     Args:
@@ -41,8 +62,7 @@ class Deformator(nn.Module):
         if kind == "orthonormal":
             self.parameter = nn.Parameter(0.1 * torch.randn(latent_dim, latent_dim))
         else:
-            # unit-length columns on average, so that a magnitude means the same for every kind
-            self.parameter = nn.Parameter(torch.randn(latent_dim, count) / latent_dim**0.5)
+            self.parameter = nn.Parameter(orthonormal_blocks(latent_dim, count))
 
     def matrix(self) -> Tensor:
         """The directions as columns, (latent_dim, K)."""
@@ -55,15 +75,50 @@ class Deformator(nn.Module):
         matrix: Tensor = self.parameter
         return matrix
 
-    def forward(self, index: Tensor, magnitude: Tensor) -> Tensor:
-        """Shifts A(ε·e_k).
 
-        Args:
-            index: int64 (N,), direction k of each sample.
-            magnitude: float (N,), ε of each sample.
+def orthonormal_blocks(latent_dim: int, count: int) -> Tensor:
+    """Columns (latent_dim, count) from random rotations: of unit length, and apart at first.
 
-        Returns:
-            float (N, latent_dim).
-        """
-        shifts: Tensor = self.matrix().T[index] * magnitude[:, None]
-        return shifts
+    Columns that start close together have to be driven apart before R can tell them from each
+    other, and those that nothing drives into a part of the latent space never get there.
+    """
+    blocks = [
+        torch.linalg.qr(torch.randn(latent_dim, latent_dim)).Q
+        for _ in range(-(-count // latent_dim))
+    ]
+    columns: Tensor = torch.cat(blocks, dim=1)[:, :count].contiguous()
+    return columns
+
+
+class FixedDirections(Directions):
+    """Directions that do not learn: those that a learned A is compared with.
+
+    Args:
+        directions: (K, latent_dim), one a row.
+    """
+
+    columns: Tensor
+
+    def __init__(self, directions: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("columns", directions.detach().T.clone())
+
+    def matrix(self) -> Tensor:
+        """The directions as columns, (latent_dim, K)."""
+        return self.columns
+
+
+def random_directions(latent_dim: int, count: int, rng: torch.Generator) -> Tensor:
+    """Random unit vectors (count, latent_dim), orthonormal where there is room for it."""
+    if count > latent_dim:
+        drawn = torch.randn(count, latent_dim, generator=rng)
+        unit: Tensor = drawn / drawn.norm(dim=1, keepdim=True)
+        return unit
+    rows: Tensor = torch.linalg.qr(torch.randn(latent_dim, count, generator=rng)).Q.T
+    return rows.contiguous()
+
+
+def coordinate_directions(latent_dim: int, count: int, rng: torch.Generator) -> Tensor:
+    """Unit vectors (min(count, latent_dim), latent_dim) of randomly chosen coordinates."""
+    chosen = torch.randperm(latent_dim, generator=rng)[:count].sort().values
+    return torch.eye(latent_dim)[chosen]

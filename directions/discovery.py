@@ -1,14 +1,16 @@
 """`discover`: from a generator to its background-removal shift, without a person looking.
 
 Search for interpretable directions (:mod:`directions.search`), score them as background removers
-(:mod:`directions.background`), refine the best by gradient, choose its magnitude, and keep the
-refined one only where it scores better on samples that it was not refined on.
+(:mod:`directions.background`), refine the best by gradient (:mod:`directions.refinement`), choose
+sign, magnitude and mask rule together, and keep the refined one only where it scores better on
+samples that it was not refined on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,17 +18,14 @@ from torch import Tensor
 from data.config import code_version
 from data.errors import NotFoundInGeneratorError, UsageError
 from data.files import claim_folder, read_json, save_tensors, write_json
-from data.masks import DEFAULT_THRESHOLDS, apply_rule
+from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
 from data.seeds import torch_stream
 from data.sheets import save_sheet
-from directions.background import (
-    BackgroundScorer,
-    Candidate,
-    refine,
-    score_directions,
-)
+from directions.background import BackgroundScorer, Candidate, best, score_curves
 from directions.direction import Direction, unit
+from directions.gallery import write_gallery
 from directions.generators import Generator
+from directions.refinement import refine
 from directions.search import DiscoverConfig, Discovery, train_directions
 
 __all__ = ["DiscoverConfig", "DiscoverReport", "discover"]
@@ -35,8 +34,8 @@ FINE_MAGNITUDES = tuple(magnitude / 2 for magnitude in range(3, 21))
 """At which a chosen direction is scored again: 1.5, 2, ... 10."""
 REFINED_STARTS = 3
 """So many of the best columns are refined: the best column need not lead to the best direction."""
-REFINE_MAGNITUDES = (4.0, 6.0)
-"""Shifts within which directions are refined; longer ones whiten however they point."""
+REFINE_MAGNITUDE = 6.0
+"""Shift at which directions are refined; much longer ones whiten however they point."""
 SHEET_DIRECTIONS = 8
 SHEET_COLUMNS = 8
 
@@ -49,8 +48,9 @@ class DiscoverReport:
         direction: the chosen one.
         path: its file.
         reconstructor_accuracy: R's accuracy on fresh pairs (RCA).
-        best_column: the best single direction of A.
+        best_column: the best single direction of A, on the same held-out samples as ``chosen``.
         chosen: the chosen direction on held-out samples.
+        calibration: the chosen direction, sign and rule at every magnitude, on the same samples.
     """
 
     direction: Direction
@@ -58,14 +58,52 @@ class DiscoverReport:
     reconstructor_accuracy: float
     best_column: Candidate
     chosen: Candidate
+    calibration: list[Candidate]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, as in ``report.json``."""
+        return {
+            "direction": str(self.path),
+            "reconstructor_accuracy": self.reconstructor_accuracy,
+            "best_column": self.best_column.as_dict(),
+            "chosen": self.chosen.as_dict(),
+            "gain": self.chosen.score - self.best_column.score,
+            "calibration": [candidate.as_dict() for candidate in self.calibration],
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen among the best column and the refined directions, on held-out samples.
+
+    Attributes:
+        vector: unit vector (latent_dim,), sign included.
+        curve: of the chosen direction, every magnitude and rule.
+        column: the best single direction of A at its best.
+    """
+
+    vector: Tensor
+    curve: list[Candidate]
+    column: Candidate
+
+    @property
+    def found(self) -> Candidate:
+        """The chosen direction at its best."""
+        return best(self.curve)
+
+    @property
+    def calibration(self) -> list[Candidate]:
+        """The curve of the chosen rule."""
+        return [each for each in self.curve if each.mask_rule == self.found.mask_rule]
 
 
 def discover(generator: Generator, config: DiscoverConfig, out: Path) -> DiscoverReport:
     """Find the background-removal shift of a generator.
 
-    Writes into ``out``: ``direction.safetensors``; ``scores.json`` with every direction's score;
-    ``directions.safetensors`` with all of them; ``contact-sheet.png``, the best ones' effect;
-    and ``checkpoint.pt``, from which a killed run goes on.
+    Writes into ``out``: ``direction.safetensors``; ``report.json`` with the choice and its
+    calibration over magnitudes; ``scores.json`` with every direction's scores;
+    ``directions.safetensors`` with all of them; ``contact-sheet.png`` and ``gallery.html``, their
+    effect; and ``checkpoint.pt``, from which a killed run goes on.
 
     Args:
         generator: differentiable in its latents.
@@ -73,8 +111,8 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
         out: folder.
 
     Raises:
-        NotFoundInGeneratorError: the best score is below ``config.min_score``. The scores and the
-            contact sheet are written all the same.
+        NotFoundInGeneratorError: the best score is below ``config.min_score``. All but the
+            direction is written all the same.
         UsageError: more orthonormal directions than dimensions.
         OutputConflictError: ``out`` belongs to another configuration.
     """
@@ -87,35 +125,45 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
     claim_folder(out, "discover", {**config.settings(), "generator_sha256": generator.fingerprint})
     path = out / "direction.safetensors"
     if path.exists():
-        return _finished(path, out / "scores.json")
+        return _finished(path, out / "report.json")
     discovery = train_directions(generator, config, out / "checkpoint.pt")
+    if not discovery.group.first:
+        raise SystemExit(0)  # scoring is one process's work
     columns = discovery.deformator.matrix().detach().T.cpu()
     directions = columns / columns.norm(dim=1, keepdim=True)
     _save_directions(out / "directions.safetensors", directions)
     accuracy = discovery.reconstructor_accuracy()
-    candidates = _scored(generator, config, directions, out / "scores.json", accuracy)
-    vector, chosen = _choose(generator, config, directions, candidates)
-    _contact_sheet(generator, directions, candidates, (vector, chosen), out / "contact-sheet.png")
-    if chosen.score < config.min_score:
+    curves = _scored(generator, config, directions, out / "scores.json", accuracy)
+    candidates = sorted((best(curve) for curve in curves), key=lambda each: -each.score)
+    choice = _choose(generator, config, directions, candidates)
+    direction = _direction(generator, config, choice, discovery, accuracy)
+    report = DiscoverReport(
+        direction, path, accuracy, choice.column, choice.found, choice.calibration
+    )
+    write_json(out / "report.json", report.as_dict())
+    _contact_sheet(generator, directions, candidates, choice, out / "contact-sheet.png")
+    write_gallery(out / "gallery.html", generator, directions, curves, direction, report.as_dict())
+    if choice.found.score < config.min_score:
         raise NotFoundInGeneratorError(
             f"no direction of {generator.name!r} removes the background: the best scores "
-            f"{chosen.score:.3f}, --min-score asks for {config.min_score}; look at "
-            f"{out / 'contact-sheet.png'}, or train longer (--steps, now {config.steps})"
+            f"{choice.found.score:.3f}, --min-score asks for {config.min_score}; look at "
+            f"{out / 'contact-sheet.png'} and {out / 'gallery.html'} (`saliency discover pick` "
+            f"takes one all the same), or train longer (--steps, now {config.steps})"
         )
-    direction = _direction(generator, config, vector, chosen, discovery, accuracy)
     direction.save(path)
-    return DiscoverReport(direction, path, accuracy, candidates[0], chosen)
+    return report
 
 
-def _finished(path: Path, scores: Path) -> DiscoverReport:
+def _finished(path: Path, record: Path) -> DiscoverReport:
     """The report of a discovery that ran to its end before."""
-    direction = Direction.load(path)
+    found = read_json(record)
     return DiscoverReport(
-        direction,
+        Direction.load(path),
         path,
-        direction.provenance["reconstructor_accuracy"],
-        Candidate(**read_json(scores)["directions"][0]),
-        Candidate(**direction.provenance["held_out"]),
+        found["reconstructor_accuracy"],
+        Candidate(**found["best_column"]),
+        Candidate(**found["chosen"]),
+        [Candidate(**row) for row in found["calibration"]],
     )
 
 
@@ -127,21 +175,40 @@ def _rules(config: DiscoverConfig) -> list[str]:
     return list(DEFAULT_THRESHOLDS) if config.mask_rule == "auto" else [config.mask_rule]
 
 
+def _scorer(
+    generator: Generator, config: DiscoverConfig, samples: int, stream: str
+) -> BackgroundScorer:
+    filters = Filters(max_area=config.max_area)
+    return BackgroundScorer(generator, samples, config.seed, filters, stream, config.score)
+
+
 def _scored(
     generator: Generator,
     config: DiscoverConfig,
     directions: Tensor,
     path: Path,
     accuracy: float,
-) -> list[Candidate]:
-    """Every direction's score, best first; from ``path`` where a killed run had got so far."""
+) -> list[list[Candidate]]:
+    """Every direction's scores; from ``path`` where a killed run had got so far.
+
+    The file has each direction at its best, best first, and all that was measured.
+    """
     if path.exists():
-        return [Candidate(**row) for row in read_json(path)["directions"]]
-    scorer = BackgroundScorer(generator, config.samples, config.seed)
-    candidates = score_directions(scorer, directions.to(generator.device), _rules(config))
-    rows = [candidate.as_dict() for candidate in candidates]
-    write_json(path, {"reconstructor_accuracy": accuracy, "directions": rows})
-    return candidates
+        return [[Candidate(**row) for row in rows] for rows in read_json(path)["curves"]]
+    scorer = _scorer(generator, config, config.samples, "score")
+    curves = score_curves(scorer, directions.to(generator.device), _rules(config))
+    candidates = sorted((best(curve) for curve in curves), key=lambda each: -each.score)
+    write_json(
+        path,
+        {
+            "generator": generator.name,
+            "score": config.score,
+            "reconstructor_accuracy": accuracy,
+            "directions": [candidate.as_dict() for candidate in candidates],
+            "curves": [[each.as_dict() for each in curve] for curve in curves],
+        },
+    )
+    return curves
 
 
 def _choose(
@@ -149,47 +216,54 @@ def _choose(
     config: DiscoverConfig,
     directions: Tensor,
     candidates: list[Candidate],
-) -> tuple[Tensor, Candidate]:
+) -> Choice:
     """The best of the best column and the refined ones, judged on held-out samples."""
-    held_out = BackgroundScorer(generator, 2 * config.samples, config.seed, stream="score held-out")
-    best = candidates[0]
-    options = [(best.index, best.sign * directions[best.index])]
-    # refinement's loss is about a background that goes white
-    if config.refine_steps and config.mask_rule in ("intensity", "auto"):
-        for start in candidates[:REFINED_STARTS]:
-            vector = refine(
-                generator,
-                start.sign * directions[start.index],
-                min(max(start.magnitude, REFINE_MAGNITUDES[0]), REFINE_MAGNITUDES[1]),
-                steps=config.refine_steps,
-                seed=config.seed,
-            )
-            options.append((-1, vector))
-    scored = [
-        (
-            unit(vector),
-            held_out.best_magnitude(
-                unit(vector).to(generator.device),
-                _rules(config),
-                index,
-                magnitudes=FINE_MAGNITUDES,
-            ),
+    held_out = _scorer(generator, config, 2 * config.samples, "score held-out")
+    first = candidates[0]
+    options = [(first.index, first.sign * directions[first.index])]
+    options += [(-1, vector) for vector in _refined(generator, config, directions, candidates)]
+    judged = []
+    for index, vector in options:
+        moved = unit(vector).to(generator.device)
+        curve = held_out.curve(moved, _rules(config), index, magnitudes=FINE_MAGNITUDES)
+        judged.append((unit(vector).cpu(), curve))
+    vector, curve = max(judged, key=lambda option: best(option[1]).score)
+    return Choice(vector, curve, best(judged[0][1]))
+
+
+def _refined(
+    generator: Generator,
+    config: DiscoverConfig,
+    directions: Tensor,
+    candidates: list[Candidate],
+) -> list[Tensor]:
+    """The best columns after refinement, whose loss is about a background that goes white."""
+    if config.refine == "off" or config.mask_rule not in ("intensity", "auto"):
+        return []
+    starts = candidates[:REFINED_STARTS] if config.refine_steps else []
+    return [
+        refine(
+            generator,
+            start.sign * directions[start.index],
+            REFINE_MAGNITUDE,
+            steps=config.refine_steps,
+            seed=config.seed,
+            max_area=config.max_area,
         )
-        for index, vector in options
+        for start in starts
     ]
-    return max(scored, key=lambda option: option[1].score)
 
 
 def _direction(
     generator: Generator,
     config: DiscoverConfig,
-    vector: Tensor,
-    chosen: Candidate,
+    choice: Choice,
     discovery: Discovery,
     accuracy: float,
 ) -> Direction:
+    chosen = choice.found
     return Direction(
-        vector=vector,
+        vector=choice.vector,
         magnitude=chosen.magnitude,
         mask_rule=chosen.mask_rule,
         threshold=DEFAULT_THRESHOLDS[chosen.mask_rule],
@@ -212,7 +286,7 @@ def _contact_sheet(
     generator: Generator,
     directions: Tensor,
     candidates: list[Candidate],
-    chosen: tuple[Tensor, Candidate],
+    choice: Choice,
     path: Path,
 ) -> None:
     """Originals; the chosen direction at three magnitudes and its masks; then the best columns."""
@@ -223,7 +297,7 @@ def _contact_sheet(
         delta = magnitude * vector.to(generator.device)
         return generator.generate(generator.shift(latents, delta)).cpu()
 
-    vector, found = chosen
+    vector, found = choice.vector, choice.found
     rows = [original]
     rows += [shifted(vector, share * found.magnitude) for share in (0.5, 1.0, 1.25)]
     masks = apply_rule(

@@ -25,7 +25,7 @@ from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator
 from eval.benchmark import score
 from eval.protocols import get_protocol
-from saliency.recipes import recipe_of
+from saliency.mask_recipe import recipe_of
 from saliency.segmenter import Segmenter
 from saliency.training import TrainConfig, split_pairs, train_segmenter
 

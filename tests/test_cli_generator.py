@@ -150,7 +150,9 @@ def test_convert_runs_nothing_that_lies_in_a_pickle(
         (("sample", "{file}", "--out", "x.png", "--truncation", "-1"), 2, "--truncation -1"),
         (("sample", "compact", "--out", "x.png", "--classes", "1"), 2, "has no classes"),
         (("info", "biggan-deep-1024"), 1, "no such file"),
-        (("sample", "biggan-deep-256", "--out", "x.png"), 1, "not on this machine"),
+        (("sample", "biggan-128", "--out", "x.png"), 1, "not on this machine"),
+        (("sample", "stylegan2-ffhq", "--out", "x.png"), 1, "generator fetch stylegan2-ffhq"),
+        (("fetch", "biggan-128"), 1, "G_ema.pth"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -14,19 +14,14 @@ from torch import Tensor
 from data.errors import InputError, NotFoundInGeneratorError, OutputConflictError
 from data.files import load_tensors, load_torch, read_json, save_tensors
 from directions import search
-from directions.background import (
-    BackgroundScorer,
-    border_evenness,
-    masked_correlation,
-    refine,
-    score_directions,
-    whitening_loss,
-)
+from directions.background import BackgroundScorer, score_directions
 from directions.direction import Direction, load_direction, unit
 from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator, NetworkGenerator, fingerprint, load_generator
 from directions.generators.compact import CompactGenerator
 from directions.generators.store import save_generator
+from directions.refinement import EARLY, LATE, plateau_loss, refine
+from directions.scores import border_evenness, masked_correlation
 from directions.search import Discovery, train_directions
 
 QUICK = {"steps": 6, "batch": 8, "samples": 16, "refine_steps": 100, "directions": 8}
@@ -55,9 +50,10 @@ def test_scores_are_in_range_and_repeatable(planted: Generator) -> None:
     first = BackgroundScorer(planted, 16, 3).score(planted_direction(), 6.0, "intensity")
     second = BackgroundScorer(planted, 16, 3).score(planted_direction(), 6.0, "intensity")
     assert first == second
-    for name in ("score", "evened", "kept", "bounded", "structure", "area"):
+    for name in ("score", "evened", "kept", "bounded", "structure", "stable", "area"):
         assert 0 <= getattr(first, name) <= 1
-    assert first.score <= min(first.evened, first.kept, first.bounded, first.structure) + 1e-6
+    intact = (first.structure * first.stable) ** 0.5
+    assert first.score <= min(first.evened, first.kept, first.bounded, intact) + 1e-6
     other = BackgroundScorer(planted, 16, 4).score(planted_direction(), 6.0, "intensity")
     assert other.score != first.score
 
@@ -91,12 +87,15 @@ def test_masked_correlation_against_numpy() -> None:
         assert found[n].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_whitening_loss_prefers_whitening(planted: Generator) -> None:
+def test_plateau_loss_prefers_whitening(planted: Generator) -> None:
     latents = planted.sample(16, torch.Generator().manual_seed(0))
     original = planted.generate(latents)
 
     def loss(vector: Tensor) -> float:
-        return whitening_loss(original, planted.generate(planted.shift(latents, 6 * vector))).item()
+        early, late = (
+            planted.generate(planted.shift(latents, share * 6 * vector)) for share in (EARLY, LATE)
+        )
+        return plateau_loss(original, early, late).item()
 
     good = loss(planted_direction())
     assert all(good < loss(vector) for vector in basis(place=0)[1:])

@@ -14,7 +14,7 @@ from directions.direction import Direction, load_direction
 from directions.generators import EMBEDDED as GENERATORS
 from directions.generators import Generator, load_generator
 from directions.generators.store import read_generator
-from saliency.recipes import recipe_of
+from saliency.mask_recipe import recipe_of
 from saliency.segmenter import WEIGHTS, Segmenter
 
 MEBIBYTE = 1024 * 1024

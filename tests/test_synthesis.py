@@ -48,6 +48,25 @@ def test_workers_do_not_matter(undisturbed: Path, tmp_path: Path, planted_recipe
     assert digests(tmp_path / "three", SHARDS) == digests(undisturbed, SHARDS)
 
 
+def test_a_source_takes_the_place_of_the_prior(
+    undisturbed: Path, tmp_path: Path, planted_recipe: Recipe
+) -> None:
+    """It is asked for every sample once, by number, and its random numbers are the block's."""
+    generator = make_generator(16)
+    asked: list[tuple[int, int, int]] = []
+
+    class Source:
+        def draw(self, seed: int, first: int, count: int, rng: torch.Generator) -> object:
+            asked.append((seed, first, count))
+            return generator.sample(count, rng)
+
+    config = SynthConfig(count=COUNT, workers=3)
+    synthesise(generator, planted_recipe, config, tmp_path / "source", Source())
+    assert digests(tmp_path / "source", SHARDS) == digests(undisturbed, SHARDS)
+    blocks = 4 * len(digests(undisturbed, SHARDS))
+    assert sorted(asked) == [(0, 8 * block, 8) for block in range(blocks)]
+
+
 def test_each_block_is_computed_by_one_thread(
     undisturbed: Path, tmp_path: Path, planted_recipe: Recipe
 ) -> None:

@@ -23,8 +23,9 @@ COMMANDS = {
     "eval": "score a segmenter on a benchmark",
     "predict": "segment photos",
     "run": "all of it in one go",
-    "generator": "train a generator on your photos",
+    "generator": "fetch, look at, convert, train generators; photos as latents",
     "data": "fetch a benchmark from its official source",
+    "recipes": "settings named after the papers, for --recipe",
 }
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED = 130

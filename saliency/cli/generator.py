@@ -1,4 +1,4 @@
-"""`saliency generator`: look at generators, convert them, train one on photos, measure it."""
+"""`saliency generator`: get, look at and convert generators; train one on photos, measure it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from saliency.cli.generator_files import (
-    add_actions,
-    convert_file,
-    draw_samples,
-    list_generators,
-    show_info,
-)
+from saliency.cli import generator_files, generator_invert, generator_official
 from saliency.cli.options import add_config, add_json, read_config, report
 from saliency.cli.sources import GENERATOR_HELP
 
@@ -22,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from directions.gan_training import GeneratorTrainConfig
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add_actions(actions)
+    generator_official.add_actions(actions)
+    generator_files.add_actions(actions)
+    invert = actions.add_parser("invert", help="real photos as latents, for `saliency synth`")
+    generator_invert.add_arguments(invert)
     train = actions.add_parser("train", help="train the compact generator on photos")
     train.add_argument(
         "photos", nargs="+", type=Path, metavar="PHOTOS", help="folders of a hundred photos or more"
@@ -109,10 +106,12 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 
 ACTIONS = {
-    "list": list_generators,
-    "info": show_info,
-    "sample": draw_samples,
-    "convert": convert_file,
+    "list": generator_official.list_generators,
+    "fetch": generator_official.fetch_weights,
+    "info": generator_files.show_info,
+    "sample": generator_files.draw_samples,
+    "convert": generator_files.convert_file,
     "train": _train,
     "measure": _measure,
+    "invert": generator_invert.run,
 }

@@ -1,4 +1,4 @@
-"""`saliency generator list`, `info`, `sample`, `convert`: what there is, and what a file holds."""
+"""`saliency generator info`, `sample`, `convert`: what a generator is, draws, and becomes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from data.config import SamplingConfig
 from data.errors import InputError, UsageError
+from saliency.cli.generator_official import facts_of, official_row
 from saliency.cli.options import add_config, add_json, read_config, report
 from saliency.cli.sources import GENERATOR_HELP, sampled_generator
 
 if TYPE_CHECKING:
-    from directions.generators import Family, OpenedFile
-    from directions.generators.family import Weights
+    from directions.generators import OpenedFile
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 PIXELS_AT_ONCE = 8 * 128 * 128
@@ -26,8 +26,7 @@ class SampleConfig(SamplingConfig):
 
 
 def add_actions(actions: Any) -> None:
-    """Declare the four actions."""
-    add_json(actions.add_parser("list", help="families, and official weights by name"))
+    """Declare the actions."""
     info = actions.add_parser("info", help="what a generator is, and how it is sampled")
     info.add_argument("generator", metavar="G", help=GENERATOR_HELP)
     add_json(info)
@@ -48,58 +47,6 @@ def add_actions(actions: Any) -> None:
     add_json(convert)
 
 
-def list_generators(arguments: argparse.Namespace) -> int:
-    """Families, and the weights that have a name."""
-    from directions.generators import EMBEDDED, FAMILIES
-
-    official = [
-        _official(weights, family) for family in FAMILIES.values() for weights in family.weights
-    ]
-    families = [_facts(family) for family in FAMILIES.values()]
-    lines = ["Families:"]
-    lines += [f"  {family.name:<12} {family.paper}" for family in FAMILIES.values()]
-    lines += ["", "By name:"]
-    lines += [f"  {name:<24} comes with the package" for name in EMBEDDED]
-    for row in official:
-        place = "here" if row["here"] else "not here"
-        size = f"{row['resolution']} px" if row["resolution"] else ""
-        lines.append(f"  {row['name']:<24} {size:>8}  {place:<9} {row['licence']}")
-    lines += ["", "`saliency generator info NAME` says where to get one."]
-    values = {"families": families, "embedded": list(EMBEDDED), "official": official}
-    report(arguments, values, "\n".join(lines))
-    return 0
-
-
-def _official(weights: Weights, family: Family) -> dict[str, Any]:
-    from directions.generators.official import official_path
-
-    path = official_path(weights)
-    return {
-        "name": weights.name,
-        "family": family.name,
-        "resolution": weights.config.get("resolution"),
-        "here": path.exists() or path.with_suffix(".safetensors").exists(),
-        "path": str(path),
-        "url": weights.url,
-        "sha256": weights.sha256,
-        "licence": weights.licence,
-        "note": weights.note,
-    }
-
-
-def _facts(family: Family) -> dict[str, Any]:
-    return {
-        "family": family.name,
-        "paper": family.paper,
-        "latent": family.latent,
-        "spaces": list(family.spaces),
-        "value_range": family.value_range,
-        "classes": family.classes or "none",
-        "truncation": family.truncation or "none",
-        "recognised_by": family.looked_for,
-    }
-
-
 def show_info(arguments: argparse.Namespace) -> int:
     """What a generator is; of official weights that are not here, where to get them."""
     from directions.generators import FAMILIES, load_generator, open_generator, wrap_generator
@@ -112,9 +59,9 @@ def show_info(arguments: argparse.Namespace) -> int:
         for weights in family.weights
         if weights.name == source
     ]
-    official = _official(*known[0]) if known else None
+    official = official_row(*known[0]) if known else None
     if official and not official["here"]:
-        _show(arguments, {**official, **_facts(known[0][1]), "config": dict(known[0][0].config)})
+        _show(arguments, {**official, **facts_of(known[0][1]), "config": dict(known[0][0].config)})
         return 0
     if ".py:" in source or is_torchscript(Path(source)):
         generator, values = load_generator(source), {}
@@ -134,7 +81,7 @@ def show_info(arguments: argparse.Namespace) -> int:
 def _contents(opened: OpenedFile) -> dict[str, Any]:
     from directions.generators.classes import class_names
 
-    facts = _facts(opened.family)
+    facts = facts_of(opened.family)
     count = opened.config.get("classes")
     if count is not None and class_names(count) is None:
         facts["classes"] = f"{count}, without names"

@@ -11,13 +11,29 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from data.config import StageConfig
+from saliency.recipe_files import StageRecipe, is_recipe, read_recipe, recipe_path
 
 C = TypeVar("C", bound=StageConfig)
 
 
-def add_config(parser: argparse.ArgumentParser, config: type[StageConfig]) -> None:
-    """Add one option for each field of ``config``, and ``--config FILE.toml``."""
+def add_config(
+    parser: argparse.ArgumentParser, config: type[StageConfig], stage: str | None = None
+) -> None:
+    """Add one option for each field of ``config``, and ``--config FILE.toml``.
+
+    Args:
+        parser: of the command.
+        config: its settings.
+        stage: its table in recipes, which adds ``--recipe``; ``None`` for a command without one.
+    """
     group = parser.add_argument_group("settings")
+    if stage is not None:
+        parser.set_defaults(recipe_stage=stage)
+        group.add_argument(
+            "--recipe",
+            metavar="NAME|TOML",
+            help="settings by name (`saliency recipes`) or of a file; --config and options win",
+        )
     group.add_argument(
         "--config", type=Path, metavar="TOML", help="file with these settings; options win"
     )
@@ -33,17 +49,50 @@ def add_config(parser: argparse.ArgumentParser, config: type[StageConfig]) -> No
 def read_config(
     arguments: argparse.Namespace, config: type[C], presets: dict[str, Any] | None = None
 ) -> C:
-    """The config of a parsed command line: options before the TOML file before presets.
+    """The config of a parsed command line: options, then the TOML file, the recipe, the presets.
 
     Raises:
         UsageError: an unknown key or an impossible value, with what would be valid.
     """
-    values = dict(presets or {})
-    if arguments.config is not None:
-        values |= config.read_toml(arguments.config)
     given = vars(arguments)
+    values = dict(presets or {})
+    for where, recipe in _recipes(arguments):
+        values |= recipe.stage_settings(given["recipe_stage"], config, where)
+    if arguments.config is not None and not _config_is_recipe(arguments):
+        values |= config.read_toml(arguments.config)
     values |= {name: given[name] for name in config.model_fields if name in given}
     return config.build(values)
+
+
+def chosen_generator(arguments: argparse.Namespace, default: str = "compact") -> str:
+    """``--generator``, else the recipe's, else ``default``.
+
+    Raises:
+        UsageError: a recipe that cannot be read.
+    """
+    if arguments.generator is not None:
+        return str(arguments.generator)
+    named = [recipe.generator for _, recipe in _recipes(arguments) if recipe.generator]
+    return named[-1] if named else default
+
+
+def _recipes(arguments: argparse.Namespace) -> list[tuple[str, StageRecipe]]:
+    """The recipes of a command line with the option that names each, the one that wins last."""
+    found = []
+    name = vars(arguments).get("recipe")
+    if name is not None:
+        where = f"--recipe {name}"
+        found.append((where, read_recipe(recipe_path(name), where)))
+    if _config_is_recipe(arguments):
+        where = f"--config {arguments.config}"
+        found.append((where, read_recipe(arguments.config, where)))
+    return found
+
+
+def _config_is_recipe(arguments: argparse.Namespace) -> bool:
+    """Whether ``--config`` names an edited recipe, with a table for each stage."""
+    has_stage = "recipe_stage" in vars(arguments)
+    return has_stage and arguments.config is not None and is_recipe(arguments.config)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_json(parser)
-    add_config(parser, SelfTrainConfig)
+    add_config(parser, SelfTrainConfig, "self-train")
 
 
 def run(arguments: argparse.Namespace) -> int:

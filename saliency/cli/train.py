@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_json(parser)
-    add_config(parser, TrainConfig)
+    add_config(parser, TrainConfig, "train")
 
 
 def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] | None:
