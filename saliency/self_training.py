@@ -7,7 +7,7 @@ a student, which is the next round's teacher. A round that was killed goes on wh
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -80,6 +80,15 @@ class SelfTrainConfig(StageConfig):
     )
     cutouts_share: float = Field(
         0.3, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+    )
+    predict_size: int | None = Field(
+        None,
+        ge=32,
+        le=1024,
+        description="shortest side at which the last student sees photos; default: its own size",
+    )
+    refine: Literal["none", "guided", "bilateral"] = Field(
+        "none", description="how the last student's maps are brought to the photo's edges"
     )
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
@@ -300,7 +309,10 @@ def self_train(
             provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
             finished(student, provenance, inherited).save_pretrained(folder)
         teacher = folder
-    Segmenter.from_pretrained(teacher, "cpu").save_pretrained(out)
+    last = Segmenter.from_pretrained(teacher, "cpu")
+    size = config.predict_size or last.config.size
+    last.config = replace(last.config, size=size, refine=config.refine)
+    last.save_pretrained(out)
     return SelfTrained(out, rounds, list(skipped))
 
 

@@ -53,7 +53,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 def test_the_papers_have_their_recipes() -> None:
     papers = {"voynov-2020-biggan", "bigbigan-2021", "proggan", "sngan-mnist", "sngan-anime"}
-    assert papers | {"stylegan2-ffhq", "compact", "self-train"} <= set(recipe_names())
+    assert papers | {"stylegan2-ffhq", "default", "strict"} <= set(recipe_names())
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -93,18 +93,18 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) 
     assert (config.batch, config.steps, config.lr) == (8, 7, 5e-3)
     assert built("train", "--batch", 8, "--recipe", "voynov-2020-biggan").batch == 8
     presets = {"steps": 3, "seed": 5}
-    config = read_config(parsed("train", "--recipe", "compact"), TrainConfig, presets)
+    config = read_config(parsed("train", "--recipe", "default"), TrainConfig, presets)
     assert (config.steps, config.seed) == (400, 5)
 
 
 def test_an_edited_recipe_by_file_as_recipe_and_as_config(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    status, text, _ = run(capsys, "recipes", "self-train")
+    status, text, _ = run(capsys, "recipes", "default")
     assert status == 0
-    assert text.rstrip("\n") == recipe_path("self-train").read_text(encoding="utf-8").rstrip("\n")
+    assert text.rstrip("\n") == recipe_path("default").read_text(encoding="utf-8").rstrip("\n")
     mine = tmp_path / "mine.toml"
-    edits = {"rounds = 3": "rounds = 1", "400, 500, 400": "9", "128, 160, 224": "64"}
+    edits = {"rounds = 3": "rounds = 1", "400, 500, 350": "9", "128, 160, 192": "64"}
     for old, new in {**edits, "0.7, 0.85, 0.9": "0.5"}.items():
         text = text.replace(old, new)
     mine.write_text(text)
@@ -112,7 +112,7 @@ def test_an_edited_recipe_by_file_as_recipe_and_as_config(
         config = built("self-train", option, mine, "--count", 20)
         assert (config.rounds, config.steps, config.sizes, config.keep) == (1, (9,), (64,), (0.5,))
         assert config.count == 20
-    both = built("self-train", "--recipe", "compact", "--config", mine)
+    both = built("self-train", "--recipe", "default", "--config", mine)
     assert both.steps == (9,)
 
 
@@ -132,8 +132,8 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     values = json.loads(run(capsys, "recipes", "--json")[1])
     assert list(values) == recipe_names()
     assert all(name in out and recipe["title"] in out for name, recipe in values.items())
-    one = json.loads(run(capsys, "recipes", "compact", "--json")[1])
-    assert one == values["compact"] and one["self_train"]["rounds"] == 1
+    one = json.loads(run(capsys, "recipes", "default", "--json")[1])
+    assert one == values["default"] and one["self_train"]["rounds"] == 3
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_mistakes(tmp_path: Path, content: str, stage: str, problem: str) -> Non
 def test_a_mistake_is_one_line_on_the_command_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    status, _, error = run(capsys, "synth", "--recipe", "self-train", "--out", tmp_path / "x")
-    assert status == 2 and error.startswith("saliency: error: --recipe self-train: has no [synth]")
+    status, _, error = run(capsys, "discover", "--recipe", "default", "--out", tmp_path / "x")
+    assert status == 2 and error.startswith("saliency: error: --recipe default: has no [discover]")
     status, _, error = run(capsys, "recipes", "nothing")
     assert status == 2 and "voynov-2020-biggan" in error and error.count("\n") == 1
     assert not (tmp_path / "x").exists()

@@ -121,13 +121,17 @@ def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_no
         count=70,
         min_area=0,
         max_area=1,
+        predict_size=96,
+        refine="guided",
         batch=2,
         workers=1,
     )
     photos = sorted(photo_folder.iterdir())
     out, cpu = tmp_path / "out", torch.device("cpu")
     made = self_train(photos, tmp_path / "teacher", Material(), config, out, cpu)
-    assert Segmenter.from_pretrained(out, "cpu").config.supervision == "imagenet-classes"
+    student = Segmenter.from_pretrained(out, "cpu").config
+    assert student.supervision == "imagenet-classes"
+    assert (student.size, student.refine) == (96, "guided")
     assert made.rounds[0]["labelled"] + len(made.skipped) == 70
 
     first = (out / "model.safetensors").read_bytes()
