@@ -120,10 +120,13 @@ class Segmenter:
     ) -> None:
         import torch
 
+        from saliency.folding import folded
+
         self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.device).to(memory_format=torch.channels_last)
+        self._inference = folded(self.network)
 
     @classmethod
     def from_pretrained(
@@ -233,7 +236,7 @@ class Segmenter:
             batch = batch.to(self.device).permute(2, 0, 1)[None].float() / 127.5 - 1
             batch = batch.contiguous(memory_format=torch.channels_last)
             saliency_map: NDArray[np.float32] = (
-                torch.sigmoid(self.network(batch).float())[0, 0].cpu().numpy()
+                torch.sigmoid(self._inference(batch).float())[0, 0].cpu().numpy()
             )
         return saliency_map
 
