@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -27,17 +26,14 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from data.seeds import torch_stream  # noqa: E402
-from directions.background import BackgroundScorer, Candidate, best  # noqa: E402
-from directions.closed_form import sefa  # noqa: E402
-from directions.deformator import random_directions  # noqa: E402
-from directions.direction import load_direction  # noqa: E402
-from directions.generators import Generator, load_generator  # noqa: E402
-from directions.scores import Score, mask_overlap  # noqa: E402
-from directions.testbed import make_test_bed  # noqa: E402
+from data.seeds import torch_stream
+from directions.background import BackgroundScorer, Candidate, best
+from directions.closed_form import sefa
+from directions.deformator import random_directions
+from directions.direction import load_direction
+from directions.generators import Generator, load_generator
+from directions.scores import Score, mask_overlap
+from directions.testbed import make_test_bed
 
 RULES = ("intensity",)
 Truth = Callable[[BackgroundScorer], Tensor]

@@ -19,16 +19,12 @@ import copy
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from directions.generators import Generator, NetworkGenerator, load_generator  # noqa: E402
-from directions.search import DiscoverConfig, Discovery, draw_shifts  # noqa: E402
+from directions.generators import Generator, NetworkGenerator, load_generator
+from directions.search import DiscoverConfig, Discovery, draw_shifts
 
 FASTER, ALIKE = 2.0, 0.05
 

@@ -30,16 +30,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from data.errors import NotFoundInGeneratorError  # noqa: E402
-from data.masks import Filters, apply_rule, filter_mask  # noqa: E402
-from data.seeds import torch_stream  # noqa: E402
-from directions.direction import Direction  # noqa: E402
-from directions.discovery import DiscoverConfig, discover  # noqa: E402
-from directions.search import Discovery  # noqa: E402
-from directions.testbed import TestBed, make_test_bed  # noqa: E402
+from data.errors import NotFoundInGeneratorError
+from data.masks import Filters, apply_rule, filter_mask
+from data.seeds import torch_stream
+from directions.direction import Direction
+from directions.discovery import DiscoverConfig, discover
+from directions.search import Discovery
+from directions.testbed import TestBed, make_test_bed
 
 SEEDS = range(5)
 KINDS = ("orthonormal", "projective", "linear")

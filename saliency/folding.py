@@ -1,4 +1,5 @@
-"""Batch normalisation folded into the convolutions before it: the same network, a fifth faster.
+"""Batch normalisation folded into the convolutions before it: the same network, faster
+(`benchmarks/inference.py` prints the ratio).
 
 At inference a batch norm is a fixed scale and shift of each channel, which the convolution before
 it can do by itself (Jacob et al., CVPR 2018, section 3.2).
