@@ -33,6 +33,7 @@ from torch import Tensor
 from data.errors import NotFoundInGeneratorError
 from data.masks import Filters, apply_rule, filter_mask
 from data.seeds import torch_stream
+from directions import testbed
 from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
 from directions.search import Discovery
@@ -135,7 +136,7 @@ def cells() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
 
 def settings(name: str) -> str:
     """Digest of all that decides a cell's content."""
-    code = (ROOT / "directions" / "testbed.py").read_bytes()
+    code = Path(testbed.__file__).read_bytes()
     which = name.split()[1]
     values = [SEARCH, OF_KIND[which]] if which in KINDS else [SEARCH, CHOICE[which], JUDGED]
     return hashlib.sha256(json.dumps(values).encode() + code).hexdigest()[:12]
