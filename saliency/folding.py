@@ -1,7 +1,8 @@
 """Batch normalisation folded into the convolutions before it: the same network, faster.
 
-`benchmarks/inference.py` prints by how much. At inference a batch norm is a fixed scale and shift of each channel, which the convolution before
-it can do by itself (Jacob et al., CVPR 2018, section 3.2).
+At inference a batch norm is a fixed scale and shift of each channel, which the convolution before
+it can do by itself (Jacob et al., CVPR 2018, section 3.2). `benchmarks/inference.py` prints what
+that is worth.
 """
 
 from __future__ import annotations
