@@ -67,7 +67,7 @@ def cut_out(photo: Photo) -> Photo | None:
     return np.dstack([photo, mask * 255])[y : y + height, x : x + width]
 
 
-def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
+def cut_outs(sources: list[Path], *, held_out: bool = False) -> tuple[list[Photo], list[str]]:
     """The cut-outs of all photos with a plain background, or those that are kept for measuring.
 
     Args:
@@ -75,15 +75,23 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
         held_out: the fifth, by the hash of the file's name, that is not for training.
 
     Returns:
-        uint8 (h, w, 4), sides of at most :data:`LONGEST`.
+        uint8 (h, w, 4), sides of at most :data:`LONGEST`; and why photos were skipped.
 
     Raises:
         InputError: no such photos.
     """
-    found = []
+    found: list[Photo] = []
+    skipped: list[str] = []
     for path in list_photos(sources):
         digest = hashlib.sha256(path.name.encode(errors="surrogateescape")).digest()
-        if (digest[0] % HELD_OUT == 0) == held_out and (cut := _read(path)) is not None:
+        if (digest[0] % HELD_OUT == 0) != held_out:
+            continue
+        try:
+            cut = _read(path)
+        except InputError as error:
+            skipped.append(str(error))
+            continue
+        if cut is not None:
             found.append(cut)
     if not found:
         names = ", ".join(str(source) for source in sources)
@@ -91,14 +99,11 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
             f"{names}: no photo of an object on a plain background in it; cut-outs need a border "
             f"of one colour and an object of {AREAS[0]:.0%} to {AREAS[1]:.0%} of the photo"
         )
-    return found
+    return found, skipped
 
 
 def _read(path: Path) -> Photo | None:
-    try:
-        photo = read_photo(path)
-    except InputError:  # self-training and labelling say which photos cannot be read
-        return None
+    photo = read_photo(path)
     scale = LONGEST / max(photo.shape[:2])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
@@ -244,7 +249,7 @@ def composites(
         longest: longest side of the pairs.
     """
     rng = np.random.default_rng(seed)
-    cuts = cut_outs([objects], held_out=True)
+    cuts, _ = cut_outs([objects], held_out=True)
     paths = list_photos([backgrounds])
     for number in rng.choice(len(paths), count, replace=count > len(paths)):
         yield composite(cuts, read_photo(paths[number]), rng, longest=longest)

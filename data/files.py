@@ -107,15 +107,29 @@ def load_torch(path: Path | str) -> dict[str, Any]:
 
 
 def save_tensors(path: Path | str, tensors: dict[str, Any], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file, whole or not at all; the same content gives the same bytes."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
+            _sort_metadata(temporary)
         except SafetensorError as error:
             raise OSError(f"{path}: cannot be written ({_first_line(error)})") from None
+
+
+def _sort_metadata(path: Path) -> None:
+    """The library writes the metadata's keys in an order that changes from process to process."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(ordered) > length:  # another way of writing it: the tensors' places would be wrong
+            return
+        file.seek(8)
+        file.write(ordered.ljust(length))
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:

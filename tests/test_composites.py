@@ -46,10 +46,12 @@ def test_every_photo_is_either_for_training_or_for_measuring(tmp_path: Path) -> 
     for number in range(20):
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
     (tmp_path / "broken.png").write_bytes(b"no image")
-    training = cut_outs([tmp_path])
-    held_out = cut_outs([tmp_path], held_out=True)
+    training, skipped = cut_outs([tmp_path])
+    held_out, also_skipped = cut_outs([tmp_path], held_out=True)
     assert len(training) + len(held_out) == 20
     assert len(training) > len(held_out) > 0
+    [reason] = skipped + also_skipped  # passed over, but not in silence
+    assert "broken.png" in reason
 
 
 def test_photos_without_cut_outs_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -226,3 +228,22 @@ def test_runtime_fields_stay_out_of_the_settings() -> None:
 def test_a_config_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Stage().count = 3  # type: ignore[misc]
+
+
+def test_the_same_tensors_and_metadata_give_the_same_bytes(tmp_path: Path) -> None:
+    program = """
+import sys
+import torch
+from data.files import save_tensors
+notes = {f"key {n}": "wörter" for n in range(20)}
+save_tensors(sys.argv[1], {"b": torch.ones(3), "a": torch.zeros(2, 2)}, notes)
+"""
+    contents = set()
+    for number in range(3):
+        path = tmp_path / f"{number}.safetensors"
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+    tensors, metadata = load_tensors(path)
+    assert list(metadata.values()) == ["wörter"] * 20
+    assert tensors["b"].tolist() == [1, 1, 1]
