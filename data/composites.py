@@ -37,6 +37,8 @@ SIZES = (0.3, 0.95)
 """Longer side of the pasted object, as a share of the photo's shortest side."""
 SECOND = 0.2
 """Share of composites with two objects."""
+EMPTY = 0.02
+"""Mean probability of an object up to which a quarter of a photo counts as empty."""
 HELD_OUT = 5
 """One cut-out of so many is never trained on."""
 
@@ -132,6 +134,28 @@ def _quarters(pixels: Photo) -> list[Photo]:
         for rows in (np.s_[:y], np.s_[-y:])
         for columns in (np.s_[:x], np.s_[-x:])
     ]
+
+
+def empty_ground(photo: Photo, label: Photo, rng: np.random.Generator) -> Photo | None:
+    """A scene without an object: that quarter of a photo which its label leaves emptiest.
+
+    Enlarged, or as sharp as it is, with its mirror images beside it: which of the two, chance says.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        label: uint8 (h, w), 255 times the probability of an object.
+        rng: chooses.
+
+    Returns:
+        uint8 (h, w, 3), or ``None`` when no quarter is empty.
+    """
+    if min(part.mean() for part in _quarters(label)) > EMPTY * 255:
+        return None
+    quarter = corner(photo, rng, label)
+    if rng.random() < 0.5:
+        return quarter
+    beside = np.hstack([quarter, quarter[:, ::-1]])
+    return np.vstack([beside, beside[::-1]])
 
 
 def paste(cut: Photo, photo: Photo, rng: np.random.Generator) -> tuple[Photo, NDArray[np.bool_]]:

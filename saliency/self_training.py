@@ -7,32 +7,26 @@ a student, which is the next round's teacher. A round that was killed goes on wh
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from data.augment import apply_seeded, apply_soft, augmentation
-from data.composites import composite
 from data.config import StageConfig
 from data.files import load_torch, save_torch, sha256_of, write_json
-from data.pairs import PairFolder
-from data.photos import read_photo
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
+from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Evidence, Labeller, Sharpen, label_photos
 from saliency.segmenter import WEIGHTS, Segmenter
 from saliency.training import (
     CHECKPOINT_SECONDS,
-    REPAINTED,
     TrainConfig,
     Trainer,
     finished,
@@ -40,9 +34,6 @@ from saliency.training import (
 )
 
 T = TypeVar("T")
-Pixels = NDArray[np.uint8]
-Target = NDArray[np.float32]
-
 AVERAGING = 0.99
 """Decay of the weights' moving average: a hundred steps."""
 
@@ -81,6 +72,9 @@ class SelfTrainConfig(StageConfig):
     cutouts_share: float = Field(
         0.3, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
     )
+    empties_share: tuple[float, ...] = Field(
+        (0.0,), description="share of scenes without an object: corners in which labels find none"
+    )
     predict_size: int | None = Field(
         None,
         ge=32,
@@ -103,7 +97,7 @@ class SelfTrainConfig(StageConfig):
         "auto", description="where to compute", json_schema_extra={"runtime": True}
     )
 
-    @field_validator("sizes", "steps", "keep", mode="before")
+    @field_validator("sizes", "steps", "keep", "empties_share", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """``128,224`` as the command line gives it."""
@@ -111,17 +105,24 @@ class SelfTrainConfig(StageConfig):
 
     @model_validator(mode="after")
     def _possible(self) -> SelfTrainConfig:
-        for name in ("sizes", "steps", "keep"):
+        for name in ("sizes", "steps", "keep", "empties_share"):
             if len(getattr(self, name)) not in (1, self.rounds):
-                raise ValueError(f"{name}: give one value, or one for each of {self.rounds} rounds")
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"{option}: give one value, or one for each of {self.rounds} rounds"
+                )
         if any(size % 32 or not 32 <= size <= 1024 for size in self.sizes):
             raise ValueError("sizes: must be multiples of 32 from 32 to 1024")
         if any(steps < 1 for steps in self.steps):
             raise ValueError("steps: must be at least 1")
         if any(not 0 < keep <= 1 for keep in self.keep):
             raise ValueError("keep: must be in (0, 1]")
-        if self.pairs_share + self.cutouts_share >= 1:
-            raise ValueError("pairs-share and cutouts-share: must leave room for photos")
+        if min(self.empties_share) < 0:
+            raise ValueError("empties-share: must be at least 0")
+        if self.pairs_share + self.cutouts_share + max(self.empties_share) >= 1:
+            raise ValueError(
+                "pairs-share, cutouts-share and empties-share: must leave room for photos"
+            )
         if self.encoder_weights == "none" and self.evidence == "activation":
             raise ValueError(
                 "evidence activation: is pretrained; with --encoder-weights none use none"
@@ -151,19 +152,6 @@ def of_round(values: tuple[T, ...], round_number: int) -> T:
 
 
 @dataclass(frozen=True)
-class Material:
-    """What is mixed in with the photos, so that students do not drift.
-
-    Attributes:
-        pairs: synthetic pairs.
-        cutouts: uint8 (h, w, 4), see :mod:`data.composites`.
-    """
-
-    pairs: PairFolder | None = None
-    cutouts: list[Pixels] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class SelfTrained:
     """What self-training did.
 
@@ -183,78 +171,6 @@ def reliable(labels: list[PseudoLabel], keep: float, config: SelfTrainConfig) ->
     possible = [label for label in labels if config.min_area <= label.area <= config.max_area]
     ranked = sorted(possible, key=lambda label: (-label.reliability, str(label.photo)))
     return ranked[: max(1, round(keep * len(labels)))]
-
-
-class LabelStream(Dataset[tuple[Tensor, Tensor]]):
-    """An endless, seeded stream of augmented photos with soft labels, pairs and composites.
-
-    Args:
-        labels: of the photos.
-        material: what is mixed in.
-        config: batch and shares.
-        training: size, seed and steps.
-    """
-
-    def __init__(
-        self,
-        labels: list[PseudoLabel],
-        material: Material,
-        config: SelfTrainConfig,
-        training: TrainConfig,
-    ) -> None:
-        self.labels, self.material, self.seed = labels, material, training.seed
-        self.pairs_share = config.pairs_share if material.pairs else 0.0
-        self.cutouts_share = config.cutouts_share if material.cutouts else 0.0
-        self.size = training.size
-        self.length = training.steps * training.batch
-        self.photo_compose = augmentation(training.size, "photo")
-        self.pair_compose = augmentation(training.size, "strong")
-        self._epoch, self._order = -1, np.arange(0)
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
-        seed = stream_seed("self-training item", self.seed, item)
-        rng = np.random.default_rng(seed)
-        kind = rng.random()
-        if kind < self.pairs_share:
-            image, target = self._pair(rng, seed)
-        elif kind < self.pairs_share + self.cutouts_share:
-            image, target = self._composite(rng, seed)
-        else:
-            label = self._label(item)
-            image, target = apply_soft(
-                self.photo_compose, read_photo(label.photo), label.label, seed
-            )
-        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
-
-    def _pair(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
-        pairs = self.material.pairs
-        assert pairs is not None
-        pair = pairs[int(rng.integers(len(pairs)))]
-        image, mask = apply_seeded(self.pair_compose, pair.image, pair.mask, seed, REPAINTED)
-        return image, mask.astype(np.float32)
-
-    def _composite(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
-        """Cut-outs over that quarter of a photo which its label leaves emptiest."""
-        ground = self.labels[int(rng.integers(len(self.labels)))]
-        image, mask = composite(
-            self.material.cutouts,
-            read_photo(ground.photo),
-            rng,
-            longest=self.size * 4 // 3,
-            label=ground.label,
-        )
-        return apply_soft(self.photo_compose, image, mask.astype(np.uint8) * 255, seed)
-
-    def _label(self, item: int) -> PseudoLabel:
-        """Each photo once an epoch, reshuffled."""
-        epoch, position = divmod(item, len(self.labels))
-        if epoch != self._epoch:
-            order = numpy_stream("photo order", self.seed, epoch).permutation(len(self.labels))
-            self._epoch, self._order = epoch, order
-        return self.labels[int(self._order[position])]
 
 
 def self_train(
@@ -346,7 +262,17 @@ def _train(
         state = load_torch(checkpoint)
         trainer.load_state(state["trainer"])
         average.load_state_dict(state["average"])
-    stream = LabelStream(labels, material, config, training)
+    shares = Shares(
+        config.pairs_share, config.cutouts_share, of_round(config.empties_share, round_number)
+    )
+    stream = LabelStream(
+        labels,
+        material,
+        shares,
+        size=training.size,
+        seed=training.seed,
+        length=training.steps * training.batch,
+    )
     loader = DataLoader(
         stream,
         training.batch,

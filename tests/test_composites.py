@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.composites import composite, corner, cut_out, cut_outs, paste
+from data.composites import composite, corner, cut_out, cut_outs, empty_ground, paste
 from data.errors import InputError
 
 
@@ -79,6 +79,17 @@ def test_the_darkest_quarter_of_the_label_is_the_ground() -> None:
     label = np.full((40, 50), 255, np.uint8)
     label[20:, :25] = 0
     assert (corner(photo, np.random.default_rng(0), label) == 77).all()
+
+
+def test_empty_scenes_come_from_where_the_label_finds_nothing() -> None:
+    photo = np.zeros((80, 100, 3), np.uint8)
+    photo[40:, :50] = 77  # bottom left
+    label = np.full((40, 50), 255, np.uint8)
+    assert empty_ground(photo, label, np.random.default_rng(0)) is None
+    label[20:, :25] = 3
+    made = [empty_ground(photo, label, np.random.default_rng(seed)) for seed in range(8)]
+    assert {scene.shape[:2] for scene in made if scene is not None} == {(40, 50), (80, 100)}
+    assert all((scene == 77).all() for scene in made)
 
 
 def test_composites_depend_on_their_stream_alone() -> None:

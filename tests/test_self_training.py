@@ -12,15 +12,10 @@ from conftest import TINY_ENCODER
 from data.errors import InputError, UsageError
 from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import certainty, combined, sharpened
 from saliency.segmenter import Segmenter
-from saliency.self_training import (
-    LabelStream,
-    Material,
-    SelfTrainConfig,
-    reliable,
-    self_train,
-)
+from saliency.self_training import SelfTrainConfig, reliable, self_train
 
 
 def label(name: str, reliability: float, area: float) -> PseudoLabel:
@@ -44,6 +39,8 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
         {"steps": "0"},
         {"encoder_weights": "none"},
         {"pairs_share": 0.5, "cutouts_share": 0.5},
+        {"empties_share": "0.7"},
+        {"empties_share": "0.1,-0.1"},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
@@ -149,12 +146,27 @@ def test_the_shares_of_a_batch_are_kept(photo_folder: Path) -> None:
     magenta[5:35, 5:35] = (255, 0, 255, 255)
     photo = next(path for path in sorted(photo_folder.iterdir()) if path.suffix == ".png")
     empty = PseudoLabel(photo, encode_png(np.zeros((6, 8), np.uint8)), 1.0, 0.0, 0.0)
-    config = SelfTrainConfig(rounds=1, sizes=(32,), steps=(10,), keep=(1.0,), batch=20)
-    training = config.training(0)
 
     def share(material: Material) -> float:
-        stream = LabelStream([empty], material, config, training)
+        stream = LabelStream([empty], material, Shares(0.1, 0.3), size=32, seed=0, length=200)
         return float(np.mean([bool(stream[item][1].any()) for item in range(200)]))
 
     assert share(Material()) == 0
     assert 0.2 < share(Material(cutouts=[magenta])) < 0.4
+
+
+def test_scenes_without_an_object_are_mixed_in_where_there_are_any(photo_folder: Path) -> None:
+    photo = next(path for path in sorted(photo_folder.iterdir()) if path.suffix == ".png")
+
+    def share(picture: np.ndarray) -> float:
+        """Of targets that are empty."""
+        labelled = PseudoLabel(photo, encode_png(picture), 1.0, 0.5, 0.0)
+        stream = LabelStream(
+            [labelled], Material(), Shares(empties=0.4), size=32, seed=0, length=200
+        )
+        return float(np.mean([not stream[item][1].any() for item in range(200)]))
+
+    full = np.full((6, 8), 255, np.uint8)
+    assert share(full) == 0
+    full[:3, :4] = 0
+    assert 0.3 < share(full) < 0.5

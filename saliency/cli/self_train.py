@@ -47,8 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     from data.photos import list_photos
     from saliency.cli.devices import pick_device
     from saliency.encoders import check_encoder
+    from saliency.label_stream import Material
     from saliency.segmenter import Segmenter
-    from saliency.self_training import Material, SelfTrainConfig, self_train
+    from saliency.self_training import SelfTrainConfig, self_train
 
     config = read_config(arguments, SelfTrainConfig)
     check_encoder(config.encoder, config.encoder_weights)

@@ -1,0 +1,141 @@
+"""What students of self-training see: photos with soft labels, and what keeps them from drifting.
+
+Item i of the stream depends on (seed, i) alone, see :mod:`saliency.training`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data.augment import apply_seeded, apply_soft, augmentation
+from data.composites import composite, empty_ground
+from data.pairs import PairFolder
+from data.photos import read_photo
+from data.pseudo_labels import PseudoLabel
+from data.seeds import numpy_stream, stream_seed
+from saliency.training import REPAINTED
+
+Pixels = NDArray[np.uint8]
+Target = NDArray[np.float32]
+
+GROUND_TRIALS = 8
+"""Photos tried for one with an empty corner."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is mixed in with the photos, so that students do not drift.
+
+    Attributes:
+        pairs: synthetic pairs.
+        cutouts: uint8 (h, w, 4), see :mod:`data.composites`.
+    """
+
+    pairs: PairFolder | None = None
+    cutouts: list[Pixels] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Of a batch; the rest are photos.
+
+    Attributes:
+        pairs: synthetic pairs.
+        cutouts: composites of cut-outs.
+        empties: corners of photos in which their labels find nothing.
+    """
+
+    pairs: float = 0.0
+    cutouts: float = 0.0
+    empties: float = 0.0
+
+
+class LabelStream(Dataset[tuple[Tensor, Tensor]]):
+    """An endless, seeded stream of augmented photos with soft labels, pairs and composites.
+
+    Args:
+        labels: of the photos.
+        material: what is mixed in; a share of what is not there goes to the photos.
+        shares: of each kind.
+        size: side of the images.
+        seed: of everything.
+        length: number of items.
+    """
+
+    def __init__(
+        self,
+        labels: list[PseudoLabel],
+        material: Material,
+        shares: Shares,
+        *,
+        size: int,
+        seed: int,
+        length: int,
+    ) -> None:
+        self.labels, self.material, self.seed = labels, material, seed
+        self.size, self.length = size, length
+        pairs = shares.pairs if material.pairs else 0.0
+        cutouts = shares.cutouts if material.cutouts else 0.0
+        self.bounds = np.cumsum([pairs, cutouts, shares.empties])
+        self.photo_compose = augmentation(size, "photo")
+        self.pair_compose = augmentation(size, "strong")
+        self._epoch, self._order = -1, np.arange(0)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        seed = stream_seed("self-training item", self.seed, item)
+        rng = np.random.default_rng(seed)
+        kind = int(np.searchsorted(self.bounds, rng.random(), side="right"))
+        makers = (self._pair, self._composite, self._empty)
+        made = makers[kind](rng, seed) if kind < len(makers) else None
+        image, target = made or self._photo(item, seed)
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
+
+    def _photo(self, item: int, seed: int) -> tuple[Pixels, Target]:
+        label = self._label(item)
+        return apply_soft(self.photo_compose, read_photo(label.photo), label.label, seed)
+
+    def _pair(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
+        pairs = self.material.pairs
+        assert pairs is not None
+        pair = pairs[int(rng.integers(len(pairs)))]
+        image, mask = apply_seeded(self.pair_compose, pair.image, pair.mask, seed, REPAINTED)
+        return image, mask.astype(np.float32)
+
+    def _composite(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
+        """Cut-outs over that quarter of a photo which its label leaves emptiest."""
+        ground = self.labels[int(rng.integers(len(self.labels)))]
+        image, mask = composite(
+            self.material.cutouts,
+            read_photo(ground.photo),
+            rng,
+            longest=self.size * 4 // 3,
+            label=ground.label,
+        )
+        return apply_soft(self.photo_compose, image, mask.astype(np.uint8) * 255, seed)
+
+    def _empty(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target] | None:
+        """A scene without an object; ``None`` where none of several photos has an empty corner."""
+        for _ in range(GROUND_TRIALS):
+            label = self.labels[int(rng.integers(len(self.labels)))]
+            image = empty_ground(read_photo(label.photo), label.label, rng)
+            if image is not None:
+                nothing = np.zeros(image.shape[:2], np.uint8)
+                return apply_soft(self.photo_compose, image, nothing, seed)
+        return None
+
+    def _label(self, item: int) -> PseudoLabel:
+        """Each photo once an epoch, reshuffled."""
+        epoch, position = divmod(item, len(self.labels))
+        if epoch != self._epoch:
+            order = numpy_stream("photo order", self.seed, epoch).permutation(len(self.labels))
+            self._epoch, self._order = epoch, order
+        return self.labels[int(self._order[position])]
