@@ -13,7 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 Vector = NDArray[np.float64]
 
@@ -24,12 +24,16 @@ CG_STEPS = 25
 CG_TOLERANCE = 1e-5
 MIN_CONFIDENCE = 1e-6
 """Keeps the system definite where nothing is known about a cell."""
-# JPEG's YCbCr (JFIF 1.02) of RGB, all in [0, 255]
+MAX_TABLE = 2**25
+"""Entries of the table that numbers the occupied cells, one byte and one int32 each."""
+# JPEG's YCbCr (JFIF 1.02) of RGB, all in [0, 255], in millionths: whole numbers, since grey is 128
+# in Cb and Cr, an edge of cells, where the errors of floats would pick the side
+_MILLION = 1e6
 _YCC = np.array(
     [
-        [0.299, 0.587, 0.114, 0],
-        [-0.168736, -0.331264, 0.5, 128],
-        [0.5, -0.418688, -0.081312, 128],
+        [299e3, 587e3, 114e3, 0],
+        [-168736, -331264, 500e3, 128e6],
+        [500e3, -418688, -81312, 128e6],
     ]
 )
 
@@ -64,8 +68,10 @@ def solve(
     weights = np.maximum(confidence.ravel().astype(np.float64), MIN_CONFIDENCE)
     known = splat(weights)
     right = splat(weights * target.ravel())
-    laplacian = diags(m) - diags(n) @ blur @ diags(n)
-    system = (smoothness * laplacian + diags(known)).tocsr()
+    # smoothness * (diag(m) - diag(n) @ blur @ diag(n)) + diag(known), scaled where the blur lies
+    system = blur.copy()
+    system.data *= -smoothness * np.repeat(n, np.diff(blur.indptr)) * n[blur.indices]
+    system.setdiag(system.diagonal() + smoothness * m + known)
     solution = conjugate_gradients(system, right, start=right / known)
     refined: NDArray[np.float32] = solution.clip(0, 1).astype(np.float32)[cell_of_pixel]
     return refined.reshape(target.shape)
@@ -87,22 +93,40 @@ def grid(
         sparse matrix (cells, cells).
     """
     height, width = photo.shape[:2]
-    # rounded, since grey is 128 in Cb and Cr, an edge of cells: floats' errors would pick the side
-    ycc = cv2.transform(photo.astype(np.float64), _YCC).round(6)
-    colours = (ycc / (luma, chroma, chroma)).astype(int)
+    ycc = cv2.transform(photo.astype(np.float64), _YCC)
+    colours = (ycc / (_MILLION * np.array([luma, chroma, chroma]))).astype(np.int32)
     axes = [
-        np.broadcast_to((np.arange(width) / spatial).astype(int), (height, width)),
-        np.broadcast_to((np.arange(height) / spatial).astype(int)[:, None], (height, width)),
-        *np.moveaxis(colours, 2, 0),
+        (np.arange(width) / spatial).astype(np.int32)[None, :],
+        (np.arange(height) / spatial).astype(np.int32)[:, None],
+        *cv2.split(colours),
     ]
     # a number of its own for each cell; the margin of one keeps neighbours from wrapping around
     key, stride, strides = np.zeros((height, width), dtype=np.int64), 1, []
     for coordinates in axes:
-        key += (coordinates + 1) * stride
+        lowest = int(coordinates.min()) - 1
+        key += (coordinates - lowest).astype(np.int64) * stride
         strides.append(stride)
-        stride *= int(coordinates.max()) + 3
-    keys, cell_of_pixel = np.unique(key.ravel(), return_inverse=True)
-    return cell_of_pixel.ravel(), _blur(keys, strides)
+        stride *= int(coordinates.max()) - lowest + 2
+    keys, cell_of_pixel = _numbered(key.ravel(), stride)
+    return cell_of_pixel, _blur(keys, strides)
+
+
+def _numbered(key: NDArray[np.int64], bound: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """The keys that occur, in order, and each key's place among them, as by `numpy.unique`.
+
+    Args:
+        key: int (n,) below ``bound``.
+        bound: where it allows, a table does what else takes a sort.
+    """
+    if bound > MAX_TABLE:
+        keys, place = np.unique(key, return_inverse=True)
+        return keys, place.ravel()
+    occurs = np.zeros(bound, dtype=bool)
+    occurs[key] = True
+    keys = np.flatnonzero(occurs)
+    table = np.empty(bound, dtype=np.int32)
+    table[keys] = np.arange(len(keys), dtype=np.int32)
+    return keys, table[key].astype(np.intp)
 
 
 def _blur(keys: NDArray[np.int64], strides: list[int]) -> csr_matrix:

@@ -150,6 +150,16 @@ def test_the_grid_blurs_between_neighbouring_cells_only() -> None:
     assert dense[cells[0, 2], cells[0, 4]] == 0
 
 
+def test_cells_are_numbered_alike_by_table_and_by_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, _, blurred = scene()
+    by_table, solved = grid(photo, 16, 16, 8), bilateral(photo, blurred)
+    monkeypatch.setattr("saliency.bilateral_grid.MAX_TABLE", 0)
+    by_sort = grid(photo, 16, 16, 8)
+    np.testing.assert_array_equal(by_table[0], by_sort[0])
+    assert (by_table[1] != by_sort[1]).nnz == 0
+    np.testing.assert_array_equal(bilateral(photo, blurred), solved)
+
+
 def test_bistochastic_diagonals_and_conjugate_gradients() -> None:
     photo = scene()[0]
     cell_of_pixel, blur = grid(photo, 16, 16, 8)
