@@ -7,7 +7,7 @@ along edges. Where the cut and the map disagree, the label is unsure, and so is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -24,6 +24,7 @@ from data.pairs import encode_png
 from data.photos import read_photo
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from eval.baselines import rbd
 from saliency.activation import ActivationMaps
 from saliency.refine import grabcut
 from saliency.segmenter import Segmenter
@@ -36,7 +37,7 @@ LABEL_SIDE = 224
 SOFTNESS = 0.1
 """Width of the step that turns a map into probabilities around its Otsu threshold."""
 
-Evidence = Literal["activation", "none"]
+Evidence = Literal["activation", "rbd", "none"]
 Sharpen = Literal["grabcut", "none"]
 
 
@@ -47,7 +48,8 @@ class Labeller:
     Attributes:
         teacher: the segmenter's folder.
         scales: shortest sides at which the teacher sees each photo, and its mirror image.
-        evidence: ``activation`` multiplies in where a class-pretrained network responds.
+        evidence: ``activation`` multiplies in where a class-pretrained network responds, ``rbd``
+            what stands out from the border's colours (:mod:`eval.robust_background`).
         sharpen: ``grabcut`` averages the map with a cut along the photo's edges.
         device: where the teacher computes.
     """
@@ -94,7 +96,12 @@ def combined(first: Map, second: Map) -> Map:
         second: the same.
     """
     both = np.sqrt(first * second)
-    threshold = cv2.threshold((both * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)[0] / 255
+    levels = (both * 255).astype(np.uint8)
+    above = levels > cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)[0]
+    if not above.any():
+        return np.full_like(both, 0.5)  # the same everywhere: it says nothing
+    # OpenCV gives the lower side's highest level: the step belongs in the middle of the gap
+    threshold = (both[above].min() + both[~above].max()) / 2
     step: Map = 1 / (1 + np.exp((threshold - both) / np.float32(SOFTNESS)))
     return step.astype(np.float32)
 
@@ -120,13 +127,16 @@ def label_photo(
     photo: Path,
     labeller: Labeller,
     teacher: Segmenter,
-    activation: ActivationMaps | None,
+    evidence: Callable[[NDArray[np.uint8]], Map] | None,
 ) -> PseudoLabel:
     """Label one photo.
 
     Args:
         pixels: uint8 (H, W, 3).
         photo: its path.
+        labeller: how.
+        teacher: its segmenter.
+        evidence: its other evidence, a map of the same size in [0, 1].
     """
     height, width = pixels.shape[:2]
     scale = LABEL_SIDE / min(height, width)
@@ -134,8 +144,8 @@ def label_photo(
         shape = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
     probabilities = teacher_map(teacher, pixels, labeller.scales)
-    if activation is not None:
-        probabilities = combined(probabilities, activation(pixels))
+    if evidence is not None:
+        probabilities = combined(probabilities, evidence(pixels))
     reliability = certainty(probabilities)
     if labeller.sharpen == "grabcut":
         probabilities, agreement = sharpened(pixels, probabilities)
@@ -148,7 +158,7 @@ def label_photo(
     )
 
 
-_worker: tuple[Labeller, Segmenter, ActivationMaps | None]
+_worker: tuple[Labeller, Segmenter, Callable[[NDArray[np.uint8]], Map] | None]
 
 
 def _start(labeller: Labeller) -> None:
@@ -157,8 +167,12 @@ def _start(labeller: Labeller) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     teacher = Segmenter.from_pretrained(labeller.teacher, labeller.device)
-    activation = ActivationMaps(labeller.device) if labeller.evidence == "activation" else None
-    _worker = labeller, teacher, activation
+    evidence: Callable[[NDArray[np.uint8]], Map] | None = None
+    if labeller.evidence == "activation":
+        evidence = ActivationMaps(labeller.device)
+    elif labeller.evidence == "rbd":
+        evidence = rbd
+    _worker = labeller, teacher, evidence
 
 
 def _label(photo: Path) -> PseudoLabel | str:

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from data.config import StageConfig
+from data.errors import UsageError
 from data.files import load_torch, save_torch, sha256_of, write_json
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel
@@ -51,11 +52,11 @@ class SelfTrainConfig(StageConfig):
     evidence: Evidence = Field(
         "activation",
         description="what the first round's labels rest on beside the teacher; activation: where "
-        "a network pretrained on class labels responds",
+        "a network pretrained on class labels responds; rbd: what stands out from the border",
     )
     sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
     start: Literal["fresh", "teacher"] = Field(
-        "fresh", description="what later rounds' students start from"
+        "fresh", description="what students start from; teacher: of the same --encoder"
     )
     rounds: int = Field(2, ge=1, le=10, description="number of rounds")
     sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
@@ -125,7 +126,7 @@ class SelfTrainConfig(StageConfig):
             )
         if self.encoder_weights == "none" and self.evidence == "activation":
             raise ValueError(
-                "evidence activation: is pretrained; with --encoder-weights none use none"
+                "evidence activation: is pretrained; with --encoder-weights none use rbd or none"
             )
         return self
 
@@ -190,10 +191,19 @@ def self_train(
         config: see :class:`SelfTrainConfig`.
         out: gets ``config.json``, ``model.safetensors`` and one folder a round.
         device: where to compute.
+
+    Raises:
+        UsageError: students are to start from a teacher with another encoder.
     """
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
     # a student knows what its first teacher knew, whatever its own encoder starts from
-    inherited = Segmenter.from_pretrained(teacher, "cpu").config.supervision
+    first = Segmenter.from_pretrained(teacher, "cpu").config
+    if config.start == "teacher" and first.encoder != config.encoder:
+        raise UsageError(
+            f"--encoder {config.encoder}: {teacher} has {first.encoder}, and --start teacher goes "
+            "on with its weights; use that, or --start fresh"
+        )
+    inherited = first.supervision
     origin = {"teacher_sha256": sha256_of(teacher / "model.safetensors")}
     order = numpy_stream("photos", config.seed).permutation(len(photos))
     drawn = [photos[index] for index in order[: config.count]]
@@ -219,7 +229,7 @@ def self_train(
             }
         )
         write_json(folder / "labels.json", rounds[-1])
-        start = teacher if config.start == "teacher" and number else None
+        start = teacher if config.start == "teacher" else None
         if not (folder / "model.safetensors").exists():
             student = _train(kept, material, config, number, folder, device, start)
             provenance = {**origin, "self_training": config.settings(), "rounds": rounds}

@@ -12,8 +12,9 @@ from conftest import TINY_ENCODER
 from data.errors import InputError, UsageError
 from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from eval.baselines import rbd
 from saliency.label_stream import LabelStream, Material, Shares
-from saliency.labelling import certainty, combined, sharpened
+from saliency.labelling import Labeller, certainty, combined, label_photo, sharpened
 from saliency.segmenter import Segmenter
 from saliency.self_training import SelfTrainConfig, reliable, self_train
 
@@ -170,3 +171,28 @@ def test_scenes_without_an_object_are_mixed_in_where_there_are_any(photo_folder:
     assert share(full) == 0
     full[:3, :4] = 0
     assert 0.3 < share(full) < 0.5
+
+
+def test_contrast_with_the_border_is_evidence_beside_the_teacher(tiny_model: Path) -> None:
+    """An undecided teacher and an object of another colour than all around it."""
+    y, x = np.mgrid[:96, :128]
+    object_ = (x - 64) ** 2 + (y - 48) ** 2 < 22**2
+    colours = np.where(object_[..., None], (200, 60, 40), (90, 140, 90))
+    noise = np.random.default_rng(0).normal(0, 8, colours.shape)
+    photo = (colours + noise).clip(0, 255).astype(np.uint8)
+    teacher = Segmenter.from_pretrained(tiny_model, "cpu")
+    labeller = Labeller(tiny_model, (32,), evidence="rbd", sharpen="none", device="cpu")
+    made = label_photo(photo, Path("photo.png"), labeller, teacher, rbd)
+    found = made.label >= 128
+    assert (found & object_).sum() > 0.8 * (found | object_).sum()
+
+
+def test_students_start_from_a_teacher_of_their_own_kind_only(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    config = SelfTrainConfig(
+        encoder="resnet18", start="teacher", rounds=1, sizes=(32,), steps=(1,), keep=(1.0,)
+    )
+    photos = sorted(photo_folder.iterdir())
+    with pytest.raises(UsageError, match=f"--encoder resnet18: .* has {TINY_ENCODER}"):
+        self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
