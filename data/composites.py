@@ -8,6 +8,7 @@ anything.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import InputError, SkippedWarning
 from data.photos import list_photos, read_photo
 
 Photo = NDArray[np.uint8]
@@ -244,7 +245,7 @@ class Composites:
     grounds: list[Path]
 
     def draw(self, rng: np.random.Generator, longest: int) -> tuple[Photo, NDArray[np.bool_]]:
-        """One composite, see :func:`composite`.
+        """One composite, see :func:`composite`; photos that cannot be read are warned of.
 
         Raises:
             InputError: eight photos in a row that cannot be read.
@@ -252,9 +253,10 @@ class Composites:
         for attempt in range(8):
             try:
                 ground = read_photo(self.grounds[int(rng.integers(len(self.grounds)))])
-            except InputError:
+            except InputError as error:
                 if attempt == 7:
                     raise
+                warnings.warn(str(error), SkippedWarning, stacklevel=2)
                 continue
             break
         return composite(self.cuts, ground, rng, longest=longest)

@@ -17,5 +17,9 @@ class OutputConflictError(SaliencyError):
     """An output folder belongs to another configuration; it is refused, never overwritten."""
 
 
+class SkippedWarning(UserWarning):
+    """An input that cannot be used was left out; the message names it and the problem."""
+
+
 class NotFoundInGeneratorError(SaliencyError):
     """The search ran to its end and nothing it found deserves the name that was asked for."""

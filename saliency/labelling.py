@@ -183,6 +183,15 @@ def _label(photo: Path) -> PseudoLabel | str:
         return str(error)
 
 
+def _why_not(photo: Path) -> str:
+    """Why an earlier run left a photo without a label."""
+    try:
+        read_photo(photo)
+    except InputError as error:
+        return str(error)
+    return f"{photo}: could not be read when it was labelled"
+
+
 def label_photos(
     photos: list[Path], labeller: Labeller, out: Path, workers: int
 ) -> tuple[list[PseudoLabel], list[str]]:
@@ -208,7 +217,7 @@ def label_photos(
                 known = {label.photo for label in found}
                 if not known <= set(part):
                     raise InputError(f"{path}: labels of other photos; remove {out}")
-                reasons = [f"{photo}: skipped before" for photo in part if photo not in known]
+                reasons = [_why_not(photo) for photo in part if photo not in known]
             else:
                 results = list(pool.map(_label, part))
                 found = [result for result in results if isinstance(result, PseudoLabel)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.composites import composite, corner, cut_out, cut_outs, empty_ground, paste
-from data.errors import InputError
+from data.composites import Composites, composite, corner, cut_out, cut_outs, empty_ground, paste
+from data.errors import InputError, SkippedWarning
 
 
 def disc(ground: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -100,3 +100,14 @@ def test_composites_depend_on_their_stream_alone() -> None:
     assert made[0][0].shape == (43, 64, 3)
     np.testing.assert_array_equal(made[0][0], made[1][0])
     np.testing.assert_array_equal(made[0][1], made[1][1])
+
+
+def test_a_photo_that_cannot_be_read_is_named_when_another_takes_its_place(tmp_path: Path) -> None:
+    cut = cut_out(disc((255, 255, 255))[0])
+    assert cut is not None
+    Image.new("RGB", (40, 30), "green").save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    source = Composites([cut], [tmp_path / "good.png", tmp_path / "broken.png"])
+    with pytest.warns(SkippedWarning, match=r"broken\.png"):
+        for seed in range(8):
+            source.draw(np.random.default_rng(seed), 64)

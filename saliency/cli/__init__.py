@@ -10,10 +10,12 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from data.config import code_version
-from data.errors import SaliencyError, UsageError
+from data.errors import SaliencyError, SkippedWarning, UsageError
 
 COMMANDS = {
     "discover": "find a generator's background-removal direction",
@@ -30,12 +32,15 @@ COMMANDS = {
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED = 130
 
+_python_shows = warnings.showwarning
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
     0 done, 1 failed, 2 wrong usage, 3 done in part (inputs were skipped, each named).
     """
+    warnings.showwarning = _show_warning
     arguments_given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(arguments_given).parse_args(arguments_given)
     try:
@@ -58,6 +63,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _is_ours(error):
             raise
         return _complain(error, FAILED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Skipped inputs in one line, once each; anything else as Python does."""
+    if issubclass(category, SkippedWarning):
+        print(f"saliency: skipped: {message}", file=sys.stderr)
+    else:
+        _python_shows(message, category, filename, lineno, file, line)
 
 
 def _is_ours(error: ValueError) -> bool:
