@@ -58,9 +58,9 @@ def main() -> None:
         cuts = [np.where(m[:, :, None] >= 0.5, p, 255).astype(np.uint8) for *_, p, m in part]
         for pictures in ([photo for *_, photo, _ in part], maps, cuts):
             sheet.append(torch.stack([square(picture) for picture in pictures]))
-    for sure, name, _, saliency_map in found:
-        area = float((saliency_map >= 0.5).mean())
-        print(f"{name:22} confidence {sure:.2f}  mask {area:4.0%}")
+    for sure, name, _, m in found:
+        area = float((m >= 0.5).mean())
+        print(f"{name:22} confidence {sure:.2f}  mask {area:4.0%}  mean of the map {m.mean():.2f}")
     if arguments.out:
         save_sheet(arguments.out, sheet)
 
