@@ -53,6 +53,11 @@ class SegmenterConfig:
     refine: str = "none"
 
 
+def shipped() -> list[str]:
+    """Names of the segmenters that come with the package."""
+    return sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
+
+
 def read_config(path: Path) -> SegmenterConfig:
     """The config of a segmenter's folder."""
     values = json.loads(path.read_text(encoding="utf-8"))
@@ -135,7 +140,8 @@ class Segmenter:
         """Load a folder with ``config.json`` and ``model.safetensors``.
 
         Args:
-            folder: path, or the name of a segmenter that comes with the package (``default``).
+            folder: path, or the name of a segmenter that comes with the package, see
+                :func:`shipped`.
             device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
 
         Raises:
@@ -157,7 +163,7 @@ class Segmenter:
         except FileNotFoundError:
             raise SegmenterError(
                 f"{folder}: no segmenter there (config.json and model.safetensors); valid are "
-                f"{DEFAULT_MODEL!r} and a folder made by `saliency train`"
+                f"{', '.join(shipped())}, and a folder made by `saliency train`"
             ) from None
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,9 +15,10 @@ from directions.generators import EMBEDDED as GENERATORS
 from directions.generators import Generator, load_generator
 from directions.generators.store import read_generator
 from saliency.mask_recipe import recipe_of
-from saliency.segmenter import WEIGHTS, Segmenter
+from saliency.segmenter import WEIGHTS, Segmenter, shipped
 
 MEBIBYTE = 1024 * 1024
+SUPERVISION = {"default": "imagenet-classes", "strict": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -30,30 +31,38 @@ def direction() -> Direction:
     return load_direction("compact")
 
 
-def test_the_segmenter_loads_and_says_its_supervision() -> None:
-    segmenter = Segmenter.from_pretrained("default", "cpu")
-    assert segmenter.config.supervision in ("none", "imagenet-classes")
-    described = json.loads((WEIGHTS / "default" / "config.json").read_text())
+@pytest.mark.parametrize("name", shipped())
+def test_a_segmenter_loads_and_says_its_supervision(name: str) -> None:
+    segmenter = Segmenter.from_pretrained(name, "cpu")
+    assert segmenter.config.supervision == SUPERVISION[name]
+    described = json.loads((WEIGHTS / name / "config.json").read_text())
     assert described["supervision"] == segmenter.config.supervision
-    assert described["provenance"]["self_training"]["encoder"] == segmenter.config.encoder
+    made = described["provenance"]["self_training"]
+    assert made["encoder"] == segmenter.config.encoder
+    if SUPERVISION[name] == "none":
+        assert (made["encoder_weights"], made["evidence"]) == ("none", "rbd")
 
 
-def test_the_segmenter_is_small() -> None:
-    files = [path for path in (WEIGHTS / "default").rglob("*") if path.is_file()]
+@pytest.mark.parametrize("name", shipped())
+def test_a_segmenter_is_small_and_has_a_card(name: str) -> None:
+    files = [path for path in (WEIGHTS / name).rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 12 * MEBIBYTE
+    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
+    assert f"`{SUPERVISION[name]}`" in card
 
 
-def test_it_predicts_offline_on_a_photo() -> None:
+@pytest.mark.parametrize("name", shipped())
+def test_it_predicts_offline_on_a_photo(name: str) -> None:
     from skimage import data
 
     photo = data.astronaut()
-    found = saliency.predict_mask(photo)
+    found = saliency.predict_mask(photo, model=name)
     assert found.shape == photo.shape[:2]
     assert found.dtype == np.float32
     assert found.min() >= 0
     assert found.max() <= 1
     assert 0.02 < (found > 0.5).mean() < 0.9  # it finds something, and not everything
-    hard = saliency.predict_mask(photo, threshold=0.5)
+    hard = saliency.predict_mask(photo, threshold=0.5, model=name)
     assert hard.dtype == bool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from saliency.cli.sources import GENERATOR_HELP, as_discovered, sampled_generato
 
 if TYPE_CHECKING:
     from data.synthesis import SynthConfig
+    from directions.direction import Direction
     from directions.photo_latents import PhotoLatents
 
 
@@ -26,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--direction",
-        default="compact",
+        action="append",
         metavar="FILE",
-        help="from `saliency discover` (default: the one that comes with compact)",
+        help="from `saliency discover` (default: the one that comes with compact); several, as in "
+        "--direction LIGHT --direction DARK, make an equal share of the samples each",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     parser.add_argument("--preview", type=Path, metavar="PNG", help="picture of the first pairs")
@@ -45,18 +48,20 @@ def run(arguments: argparse.Namespace) -> int:
     from saliency.mask_recipe import recipe_of
 
     config = read_config(arguments, SynthConfig)
-    direction = load_direction(arguments.direction)
-    config = as_discovered(config, direction.provenance.get("config", {}))
+    directions = [load_direction(source) for source in arguments.direction or ["compact"]]
+    config = sampled_alike(config, directions)
     near = latents_of(config)
     device = pick_device(config.device)
     generator, config = sampled_generator(chosen_generator(arguments), config, device)
-    direction.check_generator(generator)
+    for direction in directions:
+        direction.check_generator(generator)
     source = None if near is None else NearPhotos(near, generator, config.latents_noise)
-    made_from = {"direction_sha256": direction.digest()}
+    made_from = {"direction_sha256": "+".join(each.digest() for each in directions)}
     if config.latents is not None:
         made_from["latents_sha256"] = latents_sha256(config.latents)
     claim_folder(arguments.out, "synth", {**config.settings(), **made_from})
-    made = synthesise(generator, recipe_of(direction, config), config, arguments.out, source)
+    recipes = [recipe_of(direction, config) for direction in directions]
+    made = synthesise(generator, recipes, config, arguments.out, source)
     if arguments.preview:
         write_preview(arguments.out, arguments.preview)
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(made.rejected.items()))
@@ -73,6 +78,23 @@ def run(arguments: argparse.Namespace) -> int:
         f"survive the filters (rejected: {reasons or 'none'})",
     )
     return 0
+
+
+def sampled_alike(config: SynthConfig, directions: Sequence[Direction]) -> SynthConfig:
+    """``config`` with the sampling that all the directions were found with.
+
+    Raises:
+        UsageError: they were found with different ones, and ``config`` does not name its own.
+    """
+    from data.errors import UsageError
+
+    found = [as_discovered(config, each.provenance.get("config", {})) for each in directions]
+    if any(other != found[0] for other in found[1:]):
+        raise UsageError(
+            "--direction: found with different sampling (classes, truncation or space); directions "
+            "of one discovery fit together, or give the sampling that all are to be used with"
+        )
+    return found[0]
 
 
 def latents_of(config: SynthConfig) -> PhotoLatents | None:
