@@ -7,10 +7,9 @@ complete or absent, so a killed run goes on after the last complete one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -200,7 +199,7 @@ def make_block(
 
 def synthesise(
     generator: PairGenerator,
-    recipe: Recipe,
+    recipe: Recipe | Sequence[Recipe],
     config: SynthConfig,
     out: Path,
     source: LatentSource | None = None,
@@ -209,7 +208,7 @@ def synthesise(
 
     Args:
         generator: makes the images.
-        recipe: makes the masks.
+        recipe: makes the masks; of several each makes a block of samples in turn.
         config: how many, and where the filters lie.
         out: folder.
         source: of the latents; the generator's own distribution when ``None``.
@@ -219,6 +218,11 @@ def synthesise(
     """
     on_cpu = generator.device.type == "cpu"
     workers = (config.workers or torch.get_num_threads()) if on_cpu else 1
+    recipes = (recipe,) if isinstance(recipe, Recipe) else tuple(recipe)
+
+    def make(block: int) -> tuple[list[Pair], dict[str, int]]:
+        return make_block(generator, recipes[block % len(recipes)], config.seed, block, source)
+
     notes: list[dict[str, Any]] = []
     made = 0
     with (
@@ -230,7 +234,6 @@ def synthesise(
             if path.exists():
                 note = read_note(path)
             else:
-                make = partial(make_block, generator, recipe, config.seed, source=source)
                 note = _make_shard(make, pool, path, len(notes), config.count - made)
             notes.append(note)
             made += note["kept"]

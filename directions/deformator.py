@@ -35,6 +35,9 @@ class Directions(nn.Module):
         shifts: Tensor = self.matrix().T[index] * magnitude[:, None]
         return shifts
 
+    def orthonormalise(self) -> None:
+        """Put columns that are free to be otherwise back to the nearest orthonormal ones."""
+
 
 class Deformator(Directions):
     """``latent_dim`` × ``count`` matrix of directions.
@@ -74,6 +77,19 @@ class Deformator(Directions):
             return unit
         matrix: Tensor = self.parameter
         return matrix
+
+    @torch.no_grad()
+    def orthonormalise(self) -> None:
+        """Replace a projective or linear A's columns by the nearest orthonormal ones.
+
+        As many columns as there are dimensions at a time: more cannot be orthonormal. The nearest
+        matrix is the polar factor. An orthonormal A stays as it is.
+        """
+        if self.kind == "orthonormal":
+            return
+        for block in self.parameter.split(self.parameter.shape[0], dim=1):
+            left, _, right = torch.linalg.svd(block, full_matrices=False)
+            block.copy_(left @ right)
 
 
 def orthonormal_blocks(latent_dim: int, count: int) -> Tensor:

@@ -25,7 +25,7 @@ from directions.background import BackgroundScorer, Candidate, best, score_curve
 from directions.direction import Direction, unit
 from directions.gallery import write_gallery
 from directions.generators import Generator
-from directions.refinement import refine
+from directions.refinement import LATE, refine
 from directions.search import DiscoverConfig, Discovery, train_directions
 
 __all__ = ["DiscoverConfig", "DiscoverReport", "discover"]
@@ -35,7 +35,8 @@ FINE_MAGNITUDES = tuple(magnitude / 2 for magnitude in range(3, 21))
 REFINED_STARTS = 3
 """So many of the best columns are refined: the best column need not lead to the best direction."""
 REFINE_MAGNITUDE = 6.0
-"""Shift at which directions are refined; much longer ones whiten however they point."""
+"""Shift at which directions are refined; much longer ones whiten however they point. Where the
+best of them is best beyond all that refinement looked at, it is refined once more, that far."""
 SHEET_DIRECTIONS = 8
 SHEET_COLUMNS = 8
 
@@ -219,15 +220,24 @@ def _choose(
 ) -> Choice:
     """The best of the best column and the refined ones, judged on held-out samples."""
     held_out = _scorer(generator, config, 2 * config.samples, "score held-out")
-    first = candidates[0]
-    options = [(first.index, first.sign * directions[first.index])]
-    options += [(-1, vector) for vector in _refined(generator, config, directions, candidates)]
-    judged = []
-    for index, vector in options:
+
+    def judge(index: int, vector: Tensor) -> tuple[Tensor, list[Candidate]]:
         moved = unit(vector).to(generator.device)
         curve = held_out.curve(moved, _rules(config), index, magnitudes=FINE_MAGNITUDES)
-        judged.append((unit(vector).cpu(), curve))
-    vector, curve = max(judged, key=lambda option: best(option[1]).score)
+        return unit(vector).cpu(), curve
+
+    def rank(option: tuple[Tensor, list[Candidate]]) -> float:
+        return best(option[1]).score
+
+    first = candidates[0]
+    judged = [judge(first.index, first.sign * directions[first.index])]
+    refined = [judge(-1, vector) for vector in _refined(generator, config, directions, candidates)]
+    if refined:
+        vector, curve = max(refined, key=rank)
+        reach = best(curve).magnitude / LATE
+        if reach > REFINE_MAGNITUDE:
+            refined.append(judge(-1, _refine(generator, config, vector, reach)))
+    vector, curve = max(judged + refined, key=rank)
     return Choice(vector, curve, best(judged[0][1]))
 
 
@@ -242,16 +252,22 @@ def _refined(
         return []
     starts = candidates[:REFINED_STARTS] if config.refine_steps else []
     return [
-        refine(
-            generator,
-            start.sign * directions[start.index],
-            REFINE_MAGNITUDE,
-            steps=config.refine_steps,
-            seed=config.seed,
-            max_area=config.max_area,
-        )
+        _refine(generator, config, start.sign * directions[start.index], REFINE_MAGNITUDE)
         for start in starts
     ]
+
+
+def _refine(
+    generator: Generator, config: DiscoverConfig, start: Tensor, magnitude: float
+) -> Tensor:
+    return refine(
+        generator,
+        start,
+        magnitude,
+        steps=config.refine_steps,
+        seed=config.seed,
+        max_area=config.max_area,
+    )
 
 
 def _direction(

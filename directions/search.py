@@ -56,6 +56,13 @@ class DiscoverConfig(SamplingConfig):
     max_shift: float = Field(6.0, gt=0, description="magnitudes are drawn from [-x, x]")
     min_shift: float = Field(0.5, ge=0, description="smaller magnitudes are pushed out to this one")
     shift_weight: float = Field(0.25, ge=0, description="λ, weight of the magnitude's error")
+    keep_apart: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the steps, the first ones, in which the columns of a projective or "
+        "linear A are kept orthonormal, lest several take to one factor (the paper: 0)",
+    )
     deformator_lr: float = Field(1e-3, gt=0, description="Adam's rate for A (the paper: 1e-4)")
     reconstructor_lr: float = Field(1e-3, gt=0, description="and for R (the paper: 1e-4)")
     mask_rule: Literal["intensity", "difference", "lighting", "auto"] = Field(
@@ -207,6 +214,8 @@ class Discovery:
             parameter for group in self.adam.param_groups for parameter in group["params"]
         )
         self.adam.step()
+        if self.step_number < self.config.keep_apart * self.config.steps:
+            self.deformator.orthonormalise()
         self.step_number += 1
         accuracy = (logits.argmax(dim=1) == index).float().sum() / batch
         values = torch.stack([loss, cross_entropy, shift_error, accuracy]).detach()

@@ -152,7 +152,9 @@ class PlantedScenes(nn.Module):
         """Waves and clutter, then black, then white, (N, 3, side, side)."""
         waves = torch.sin(7 * self.x + 3 * self.y) + torch.sin(4 * self.y - 9 * self.x)
         spots = torch.sigmoid(12 * (torch.sin(9 * self.x + 1) * torch.sin(9 * self.y + 2) - 0.2))
-        contrast = 0.2 + 0.2 * onset(-t["whitening"])
+        # enough that a background without its clutter is far from plain: taking the spots off
+        # must not be half a background removal, or nothing could be said of a bed without one
+        contrast = 0.32 + 0.2 * onset(-t["whitening"])
         light = contrast * waves + self._exposure(t)
         clutter = 0.35 * ((1 + fold(t["clutter"])) * spots)[:, None]
         tint = 0.45 * onset(-t["darkening"])[:, None]

@@ -1,6 +1,8 @@
 """Deformator A, the shift distribution, and reconstructor R."""
 
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 from data.errors import InputError
@@ -47,6 +49,32 @@ def test_linear_columns_are_free() -> None:
     with torch.no_grad():
         deformator.parameter.mul_(3)
     assert torch.allclose(deformator.matrix().norm(dim=0), 3 * before)
+
+
+@pytest.mark.parametrize("kind", ["projective", "linear"])
+def test_free_columns_go_back_to_the_nearest_orthonormal_ones(kind: str) -> None:
+    torch.manual_seed(0)
+    deformator = Deformator(6, 9, kind)  # type: ignore[arg-type]
+    start = deformator.matrix().detach().clone()
+    with torch.no_grad():
+        deformator.parameter.add_(0.2 * torch.randn(6, 9))
+    moved = deformator.parameter.detach().double().numpy().copy()
+    deformator.orthonormalise()
+    matrix = deformator.matrix().detach()
+    for block in (matrix[:, :6], matrix[:, 6:]):
+        assert torch.allclose(block.T @ block, torch.eye(block.shape[1]), atol=1e-5)
+    # the polar factor another way: M·(MᵀM)^(-1/2)
+    square = moved[:, :6]
+    expected = square @ np.linalg.inv(scipy.linalg.sqrtm(square.T @ square))
+    assert np.allclose(matrix[:, :6].numpy(), expected, atol=1e-5)
+    assert not torch.allclose(matrix, start, atol=1e-2)
+
+
+def test_an_orthonormal_matrix_is_left_as_it_is() -> None:
+    deformator = Deformator(6, 6)
+    before = deformator.parameter.detach().clone()
+    deformator.orthonormalise()
+    assert torch.equal(deformator.parameter, before)
 
 
 @pytest.mark.parametrize("kind", ["orthonormal", "projective", "linear"])

@@ -15,12 +15,12 @@ from data.errors import InputError, NotFoundInGeneratorError, OutputConflictErro
 from data.files import load_tensors, load_torch, read_json, save_tensors
 from directions import search
 from directions.background import BackgroundScorer, score_directions
-from directions.direction import Direction, load_direction, unit
+from directions.direction import Direction, load_direction
 from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator, NetworkGenerator, fingerprint, load_generator
 from directions.generators.compact import CompactGenerator
 from directions.generators.store import save_generator
-from directions.refinement import EARLY, LATE, plateau_loss, refine
+from directions.refinement import refine
 from directions.scores import border_evenness, masked_correlation
 from directions.search import Discovery, train_directions
 
@@ -85,29 +85,6 @@ def test_masked_correlation_against_numpy() -> None:
     for n in range(3):
         expected = np.corrcoef(first[n][mask[n]], second[n][mask[n]])[0, 1]
         assert found[n].item() == pytest.approx(expected, abs=1e-4)
-
-
-def test_plateau_loss_prefers_whitening(planted: Generator) -> None:
-    latents = planted.sample(16, torch.Generator().manual_seed(0))
-    original = planted.generate(latents)
-
-    def loss(vector: Tensor) -> float:
-        early, late = (
-            planted.generate(planted.shift(latents, share * 6 * vector)) for share in (EARLY, LATE)
-        )
-        return plateau_loss(original, early, late).item()
-
-    good = loss(planted_direction())
-    assert all(good < loss(vector) for vector in basis(place=0)[1:])
-    assert good < loss(-planted_direction())
-
-
-def test_refinement_turns_towards_the_planted_direction(planted: Generator) -> None:
-    start = unit(planted_direction() + 1.2 * basis(place=0)[4])
-    refined = refine(planted, start, 5.0, steps=100, batch=16)
-    assert refined.norm().item() == pytest.approx(1, abs=1e-5)
-    before, after = start @ planted_direction(), refined @ planted_direction()
-    assert after > 0.95 > before
 
 
 @pytest.mark.slow

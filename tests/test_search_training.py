@@ -32,6 +32,20 @@ def test_free_columns_start_apart(kind: str) -> None:
     assert orthonormal_blocks(6, 4).shape == (6, 4)
 
 
+@pytest.mark.parametrize("kind", ["projective", "linear"])
+def test_free_columns_are_kept_apart_for_a_while(compact: Generator, kind: str) -> None:
+    config = DiscoverConfig(
+        steps=6, batch=4, directions=4, deformator=kind, keep_apart=0.5, deformator_lr=0.05
+    )
+    discovery = Discovery(compact, config)
+    apart = []
+    for _ in range(6):
+        discovery.step()
+        columns = discovery.deformator.matrix().detach()
+        apart.append(torch.allclose(columns.T @ columns, torch.eye(4), atol=1e-4))
+    assert apart == [True] * 3 + [False] * 3
+
+
 def test_rates_settle(compact: Generator) -> None:
     config = DiscoverConfig(steps=10, batch=4, directions=4, settle=0.5, deformator_lr=1e-2)
     discovery = Discovery(compact, config)

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from data.errors import InputError, UsageError
+from directions.generators.archive import checkpoint_in, is_tar
 from directions.generators.base import (
     ClassGenerator,
     Generator,
@@ -76,7 +77,8 @@ def load_generator(
 
     Args:
         source: an embedded or official generator's name; a ``.safetensors`` file of ours; a
-            published checkpoint of a known family, which is read without running code in it; a
+            published checkpoint of a known family, alone or in a tar file, which is read without
+            running code in it; a
             TorchScript file, which is a program and runs; or ``file.py:function``.
         device: where to compute.
         sampling: how latents are drawn, where the family leaves a choice.
@@ -128,6 +130,9 @@ def open_generator(source: str | Path) -> OpenedFile:
         )
     if is_exported_program(path):
         refuse_exported_program(path)
+    if is_tar(path):
+        with checkpoint_in(path) as checkpoint:
+            return open_file(checkpoint, FAMILIES)
     return open_file(path, FAMILIES)
 
 
