@@ -133,7 +133,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(values) == recipe_names()
     assert all(name in out and recipe["title"] in out for name, recipe in values.items())
     one = json.loads(run(capsys, "recipes", "default", "--json")[1])
-    assert one == values["default"] and one["self_train"]["rounds"] == 3
+    assert one == values["default"] and one["self_train"]["rounds"] == 4
 
 
 @pytest.mark.parametrize(
