@@ -104,8 +104,9 @@ def test_an_edited_recipe_by_file_as_recipe_and_as_config(
     assert status == 0
     assert text.rstrip("\n") == recipe_path("default").read_text(encoding="utf-8").rstrip("\n")
     mine = tmp_path / "mine.toml"
-    edits = {"rounds = 3": "rounds = 1", "400, 500, 350": "9", "128, 160, 192": "64"}
-    for old, new in {**edits, "0.7, 0.85, 0.9": "0.5"}.items():
+    lists = {"400, 500, 350, 400": "9", "128, 160, 192, 224": "64", "0.7, 0.85, 0.9, 0.9": "0.5"}
+    for old, new in {"rounds = 4": "rounds = 1", **lists, "0, 0, 0, 0.1": "0.1"}.items():
+        assert old in text
         text = text.replace(old, new)
     mine.write_text(text)
     for option in ("--recipe", "--config"):
