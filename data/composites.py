@@ -70,21 +70,22 @@ def cut_out(photo: Photo) -> Photo | None:
     return np.dstack([photo, mask * 255])[y : y + height, x : x + width]
 
 
-def cut_outs(sources: list[Path], *, held_out: bool = False) -> tuple[list[Photo], list[str]]:
+def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
     """The cut-outs of all photos with a plain background, or those that are kept for measuring.
+
+    Photos that cannot be read are warned of.
 
     Args:
         sources: files and folders.
         held_out: the fifth, by the hash of the file's name, that is not for training.
 
     Returns:
-        uint8 (h, w, 4), sides of at most :data:`LONGEST`; and why photos were skipped.
+        uint8 (h, w, 4), sides of at most :data:`LONGEST`.
 
     Raises:
         InputError: no such photos.
     """
-    found: list[Photo] = []
-    skipped: list[str] = []
+    found = []
     for path in list_photos(sources):
         digest = hashlib.sha256(path.name.encode(errors="surrogateescape")).digest()
         if (digest[0] % HELD_OUT == 0) != held_out:
@@ -92,7 +93,7 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> tuple[list[Photo
         try:
             cut = _read(path)
         except InputError as error:
-            skipped.append(str(error))
+            warnings.warn(str(error), SkippedWarning, stacklevel=2)
             continue
         if cut is not None:
             found.append(cut)
@@ -102,7 +103,7 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> tuple[list[Photo
             f"{names}: no photo of an object on a plain background in it; cut-outs need a border "
             f"of one colour and an object of {AREAS[0]:.0%} to {AREAS[1]:.0%} of the photo"
         )
-    return found, skipped
+    return found
 
 
 def _read(path: Path) -> Photo | None:
@@ -275,7 +276,7 @@ def composites(
         longest: longest side of the pairs.
     """
     rng = np.random.default_rng(seed)
-    cuts, _ = cut_outs([objects], held_out=True)
+    cuts = cut_outs([objects], held_out=True)
     paths = list_photos([backgrounds])
     for number in rng.choice(len(paths), count, replace=count > len(paths)):
         yield composite(cuts, read_photo(paths[number]), rng, longest=longest)

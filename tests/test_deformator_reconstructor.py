@@ -6,7 +6,7 @@ import scipy.linalg
 import torch
 
 from data.errors import InputError
-from directions.deformator import Deformator
+from directions.deformator import Deformator, DeformatorKind
 from directions.reconstructor import Reconstructor
 from directions.search import DiscoverConfig, draw_shifts
 
@@ -52,9 +52,9 @@ def test_linear_columns_are_free() -> None:
 
 
 @pytest.mark.parametrize("kind", ["projective", "linear"])
-def test_free_columns_go_back_to_the_nearest_orthonormal_ones(kind: str) -> None:
+def test_free_columns_go_back_to_the_nearest_orthonormal_ones(kind: DeformatorKind) -> None:
     torch.manual_seed(0)
-    deformator = Deformator(6, 9, kind)  # type: ignore[arg-type]
+    deformator = Deformator(6, 9, kind)
     start = deformator.matrix().detach().clone()
     with torch.no_grad():
         deformator.parameter.add_(0.2 * torch.randn(6, 9))

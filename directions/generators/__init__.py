@@ -78,8 +78,8 @@ def load_generator(
     Args:
         source: an embedded or official generator's name; a ``.safetensors`` file of ours; a
             published checkpoint of a known family, alone or in a tar file, which is read without
-            running code in it; a
-            TorchScript file, which is a program and runs; or ``file.py:function``.
+            running code in it; a TorchScript file, which is a program and runs; or
+            ``file.py:function``.
         device: where to compute.
         sampling: how latents are drawn, where the family leaves a choice.
 

@@ -56,9 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     Segmenter.from_pretrained(arguments.teacher, "cpu")
     device = pick_device(config.device)
     photos = list_photos(arguments.photos)
-    pairs = None if arguments.pairs is None else PairFolder(arguments.pairs)
-    cutouts, unread = cut_outs(arguments.cutouts) if arguments.cutouts else ([], [])
-    material = Material(pairs, cutouts)
+    material = Material(
+        pairs=None if arguments.pairs is None else PairFolder(arguments.pairs),
+        cutouts=[] if arguments.cutouts is None else cut_outs(arguments.cutouts),
+    )
     inputs = {
         "teacher": str(arguments.teacher),
         "sources": [str(source.resolve()) for source in arguments.photos],
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     claim_folder(arguments.out, "self-train", {**config.settings(), **inputs})
     trained = self_train(photos, arguments.teacher, material, config, arguments.out, device)
-    for reason in unread + trained.skipped:
+    for reason in trained.skipped:
         print(f"saliency: skipped: {reason}", file=sys.stderr)
     lines = [
         f"round {number}: {made['kept']} of {made['labelled']} photos kept, "

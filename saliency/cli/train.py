@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +41,10 @@ def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] 
     if arguments.cutouts is None:
         return None
     grounds = list_photos(arguments.over)
-    cuts, skipped = cut_outs(arguments.cutouts)
-    unseen, also_skipped = cut_outs(arguments.cutouts, held_out=True)
-    for reason in skipped + also_skipped:
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
-    return Composites(cuts, grounds), Composites(unseen, grounds)
+    return (
+        Composites(cut_outs(arguments.cutouts), grounds),
+        Composites(cut_outs(arguments.cutouts, held_out=True), grounds),
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
