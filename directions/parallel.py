@@ -7,6 +7,7 @@ processes takes the steps that a single one would take.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def join(device: torch.device) -> Group:
         return Group()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # a process that leaves with its group still open aborts now and then, and takes all with it
+        atexit.register(distributed.destroy_process_group)
     return Group(distributed.get_rank(), distributed.get_world_size())
 
 
