@@ -26,6 +26,7 @@ from directions.scores import (
     MAX_AREA,
     Score,
     affine_gain,
+    border_evened,
     border_evenness,
     border_pixels,
     brightness_bias,
@@ -53,7 +54,7 @@ class Candidate:
         magnitude: length of the shift.
         mask_rule: the rule that the score is for.
         score: by the scorer's formula (:mod:`directions.scores`), in [0, 1].
-        evened: mean share of the border that became one colour.
+        evened: mean share of the border that became one colour, halves and less as 0.
         kept: share of samples that pass the area filter.
         bounded: mean share of the border that the mask leaves free.
         structure: mean correlation of luma within the mask.
@@ -147,8 +148,7 @@ class BackgroundScorer:
         shift = sign * magnitude * vector
         shifted = self.shifted(shift)
         masks, kept = self._filtered(self.masks(shift, rule, shifted), shifted)
-        gain = border_evenness(shifted) - self.evenness
-        evened = (gain / (1 - self.evenness).clamp_min(1e-3)).clamp(0, 1)
+        evened = border_evened(self.evenness, border_evenness(shifted))
         bounded = 1 - border_pixels(masks[:, None]).mean(dim=(1, 2))
         structure = masked_correlation(grey(self.originals), grey(shifted), masks).clamp_min(0)
         unbiased = 1 - abs(brightness_bias(masks, self.originals).mean().item())

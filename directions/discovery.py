@@ -35,8 +35,10 @@ FINE_MAGNITUDES = tuple(magnitude / 2 for magnitude in range(3, 21))
 REFINED_STARTS = 3
 """So many of the best columns are refined: the best column need not lead to the best direction."""
 REFINE_MAGNITUDE = 6.0
-"""Shift at which directions are refined; much longer ones whiten however they point. Where the
-best of them is best beyond all that refinement looked at, it is refined once more, that far."""
+"""Shift at which directions are refined; much longer ones whiten however they point."""
+FURTHER_GAIN = 1.1
+"""Where the best of them scores so many times more beyond all that refinement looked at, it is
+refined once more, that far. On a level stretch there is nothing to gain, and it would wander."""
 SHEET_DIRECTIONS = 8
 SHEET_COLUMNS = 8
 
@@ -234,8 +236,9 @@ def _choose(
     refined = [judge(-1, vector) for vector in _refined(generator, config, directions, candidates)]
     if refined:
         vector, curve = max(refined, key=rank)
-        reach = best(curve).magnitude / LATE
-        if reach > REFINE_MAGNITUDE:
+        seen = [each for each in curve if each.magnitude <= LATE * REFINE_MAGNITUDE]
+        if best(curve).score > FURTHER_GAIN * best(seen).score:
+            reach = best(curve).magnitude / LATE
             refined.append(judge(-1, _refine(generator, config, vector, reach)))
     vector, curve = max(judged + refined, key=rank)
     return Choice(vector, curve, best(judged[0][1]))

@@ -7,7 +7,8 @@ Three formulas, all of x₀ = G(z), x₁ = G(z + m·h) and the mask M of a mask 
     unbiased · mean of (evened · kept · bounded · √(structure · stable))             in [0, 1]
 
 * ``evened``: the share of x₁'s border that has the border's one colour, less the share of x₀'s
-  border that has it already, relative to what was left to gain;
+  border that has it already, relative to what was left to gain; 0 where that is less than half:
+  a shift that takes some clutter away leaves a background;
 * ``kept``: 1 if M passes the area filter, else 0;
 * ``bounded``: the share of the border that M leaves free;
 * ``structure``: correlation of x₀'s and x₁'s luma within M, negative values as 0;
@@ -50,6 +51,8 @@ MAX_AREA = 0.75
 portrait; a bound at a half would make of every head as much background as it takes."""
 EVEN_TOLERANCE = 0.1
 """Largest distance of a border pixel from the border's median colour, in [-1, 1] units."""
+LEAST_EVENED = 0.5
+"""Share of an uneven border below which a background was not removed but thinned out."""
 FIT_PIXELS = 4_000
 """Pixels to which the affine maps are fitted, at most."""
 FIT_ROUNDS = 8
@@ -82,6 +85,12 @@ def border_evenness(images: Tensor) -> Tensor:
     border = border_pixels(images)
     median = border.median(dim=2, keepdim=True).values
     return ((border - median).abs().amax(dim=1) < EVEN_TOLERANCE).float().mean(dim=1)
+
+
+def border_evened(before: Tensor, after: Tensor) -> Tensor:
+    """What of an uneven border became even, by :func:`border_evenness`, (N,); little is nothing."""
+    evened = ((after - before) / (1 - before).clamp_min(1e-3)).clamp(0, 1)
+    return evened * (evened >= LEAST_EVENED)
 
 
 def masked_correlation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:

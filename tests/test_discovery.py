@@ -21,7 +21,7 @@ from directions.generators import Generator, NetworkGenerator, fingerprint, load
 from directions.generators.compact import CompactGenerator
 from directions.generators.store import save_generator
 from directions.refinement import refine
-from directions.scores import border_evenness, masked_correlation
+from directions.scores import border_evened, border_evenness, masked_correlation
 from directions.search import Discovery, train_directions
 
 QUICK = {"steps": 6, "batch": 8, "samples": 16, "refine_steps": 100, "directions": 8}
@@ -72,6 +72,13 @@ def test_border_evenness() -> None:
     assert 0.4 < border_evenness(half).item() < 0.7
     rng = torch.Generator().manual_seed(0)
     assert border_evenness(torch.rand(1, 3, 32, 32, generator=rng) * 2 - 1).item() < 0.1
+
+
+def test_a_background_that_is_thinned_out_is_not_removed() -> None:
+    before = torch.tensor([0.2, 0.2, 0.2, 0.0, 1.0])
+    after = torch.tensor([1.0, 0.68, 0.5, 0.4, 1.0])
+    expected = [1.0, 0.6, 0.0, 0.0, 0.0]
+    torch.testing.assert_close(border_evened(before, after), torch.tensor(expected))
 
 
 def test_masked_correlation_against_numpy() -> None:

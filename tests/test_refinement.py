@@ -20,16 +20,22 @@ def others() -> Tensor:
 
 
 class FadingNetwork(PlantedNetwork):
-    """Along the planted direction the background goes white, and later all the rest does."""
+    """Along the planted direction the background goes white, and later all the rest does.
 
-    def __init__(self, end: float) -> None:
+    Args:
+        end: how far along all the rest has.
+        speed: of the background's whitening.
+    """
+
+    def __init__(self, end: float, speed: float) -> None:
         super().__init__()
-        self.end = end
+        self.end, self.speed = end, speed
 
     def forward(self, latents: Tensor) -> Tensor:
-        along = (latents @ planted_direction())[:, None, None, None]
-        white = torch.sigmoid(4 * (along - self.end))
-        return super().forward(latents) * (1 - white) + white
+        along = (latents @ planted_direction())[:, None]
+        white = torch.sigmoid(4 * (along - self.end))[:, :, None, None]
+        slower = latents + (self.speed - 1) * along * planted_direction()
+        return super().forward(slower) * (1 - white) + white
 
 
 def test_plateau_loss_prefers_whitening(planted: Generator) -> None:
@@ -55,9 +61,16 @@ def test_refinement_turns_towards_the_planted_direction(planted: Generator) -> N
     assert after > 0.95 > before
 
 
-@pytest.mark.parametrize("end", [7.0, 20.0])
+@pytest.mark.parametrize(
+    ("end", "speed", "further"),
+    [
+        pytest.param(7.0, 1.0, False, id="falls"),
+        pytest.param(20.0, 1.0, False, id="rests"),
+        pytest.param(20.0, 0.4, True, id="rises"),
+    ],
+)
 def test_refinement_looks_as_far_as_the_score_rises(
-    end: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    end: float, speed: float, further: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     magnitudes = []
 
@@ -67,7 +80,7 @@ def test_refinement_looks_as_far_as_the_score_rises(
 
     monkeypatch.setattr(discovery, "refine", to_the_planted)
     generator = NetworkGenerator(
-        FadingNetwork(end),
+        FadingNetwork(end, speed),
         name="fading",
         fingerprint="d4" * 32,
         latent_dim=LATENT_DIM,
@@ -77,5 +90,5 @@ def test_refinement_looks_as_far_as_the_score_rises(
     report = discover(generator, config, tmp_path)
     first, later = magnitudes[:3], magnitudes[3:]
     assert first == [discovery.REFINE_MAGNITUDE] * 3
-    assert later == ([report.chosen.magnitude / LATE] if end > 10 else [])
+    assert later == ([report.chosen.magnitude / LATE] if further else [])
     assert all(magnitude > discovery.REFINE_MAGNITUDE for magnitude in later)
