@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from data.errors import InputError, UsageError
 from directions.generators import (
     FAMILIES,
+    ClassGenerator,
     Generator,
     NetworkGenerator,
     Sampling,
@@ -238,6 +239,28 @@ def test_a_module_of_ones_own(channels: int, spatial: bool) -> None:
     assert generator.resolution == 8
     assert torch.allclose(generator.generate(drawn), expected, atol=1e-6)
     assert generator.fingerprint == fingerprint(network.state_dict())
+
+
+class Tinted(nn.Module):
+    """Images in [0, 255], one grey value for each class."""
+
+    def forward(self, z: Tensor, classes: Tensor) -> Tensor:
+        shade = 255 * torch.sigmoid(z[:, 0] + 4 * (classes - 1))
+        return shade[:, None, None, None].expand(-1, 1, 4, 4)
+
+
+def test_a_conditional_module_of_ones_own() -> None:
+    generator = ClassGenerator.of(Tinted(), LATENT_DIM, class_count=3, classes=[0, 2])
+    drawn = generator.sample(32, torch.Generator().manual_seed(0))
+    assert drawn.classes is not None
+    assert set(drawn.classes.tolist()) == {0, 2}
+    images = generator.generate(drawn)
+    assert images.shape == (32, 3, 4, 4)
+    assert torch.equal(images[:, 0, 0, 0] > 0, (drawn.z[:, 0] + 4 * (drawn.classes - 1)) > 0)
+    with pytest.raises(UsageError, match="classes 0 to 2"):
+        ClassGenerator.of(Tinted(), LATENT_DIM, class_count=3, classes=[3])
+    with pytest.raises(InputError, match="takes neither"):
+        NetworkGenerator.of(Tinted(), LATENT_DIM)
 
 
 class Scaled(nn.Module):

@@ -46,16 +46,19 @@ class AdaptedNetwork(nn.Module):
             self.network.train(mode)
         return self
 
-    def forward(self, latents: Tensor) -> Tensor:
-        images = images_of(self.network, latents, self.spatial)
+    def forward(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
+        images = images_of(self.network, latents, self.spatial, classes)
         low, high = self.value_range
         images = (images - low) * (2 / (high - low)) - 1
         return images.clamp(-1, 1).expand(-1, 3, -1, -1)
 
 
-def images_of(network: nn.Module, latents: Tensor, spatial: bool) -> Tensor:
-    """What the network makes of latents (N, latent_dim)."""
-    made: Any = network(latents[:, :, None, None] if spatial else latents)
+def images_of(
+    network: nn.Module, latents: Tensor, spatial: bool, classes: Tensor | None = None
+) -> Tensor:
+    """What the network makes of latents (N, latent_dim) and, where it takes them, classes (N,)."""
+    z = latents[:, :, None, None] if spatial else latents
+    made: Any = network(z) if classes is None else network(z, classes)
     if isinstance(made, (tuple, list)) and made:
         made = made[0]
     if not isinstance(made, Tensor):
@@ -68,6 +71,7 @@ def adapt(
     latent_dim: int,
     value_range: tuple[float, float] | None = None,
     device: torch.device | str = "cpu",
+    class_count: int | None = None,
 ) -> AdaptedNetwork:
     """Wrap a network after one forward pass in which its input's form and its output are learnt.
 
@@ -77,6 +81,7 @@ def adapt(
         latent_dim: length of a latent.
         value_range: of its images; worked out when ``None``.
         device: where the network is.
+        class_count: of a network that takes classes, int64 (N,), after the latents.
 
     Raises:
         InputError: the network fails on such latents, or what it returns is no square image.
@@ -85,7 +90,10 @@ def adapt(
         network.eval()
     rng = torch.Generator().manual_seed(0)
     latents = torch.randn(PROBES, latent_dim, generator=rng).to(device)
-    spatial, images = _probe(network, latents)
+    classes = None
+    if class_count is not None:
+        classes = (torch.arange(PROBES) * class_count // PROBES).to(device)
+    spatial, images = _probe(network, latents, classes)
     if images.ndim != 4 or images.shape[2] != images.shape[3] or images.shape[1] not in (1, 3):
         raise InputError(
             f"the network makes {tuple(images.shape)} of {PROBES} latents; "
@@ -97,13 +105,13 @@ def adapt(
     return AdaptedNetwork(network, spatial, found, images.shape[-1])
 
 
-def _probe(network: nn.Module, latents: Tensor) -> tuple[bool, Tensor]:
+def _probe(network: nn.Module, latents: Tensor, classes: Tensor | None) -> tuple[bool, Tensor]:
     """Whether the network wants latents with two more axes, and what it makes of them."""
     reasons = []
     for spatial in (False, True):
         try:
             with torch.no_grad():
-                return spatial, images_of(network, latents, spatial)
+                return spatial, images_of(network, latents, spatial, classes)
         except Exception as error:  # somebody's code may raise whatever it likes
             reasons.append((str(error).strip().splitlines() or [type(error).__name__])[-1])
     count, length = latents.shape

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +119,7 @@ class NetworkGenerator:
         name: str = "my generator",
         value_range: tuple[float, float] | None = None,
         device: torch.device | str = "cpu",
+        **options: Any,
     ) -> Self:
         """Somebody's own network as a generator; resolution and range come from a forward pass.
 
@@ -130,12 +131,14 @@ class NetworkGenerator:
             value_range: of the network's images; worked out where it is ``None``: (0, 1) and
                 (0, 255) are recognised, all else is taken for (-1, 1) and cut off there.
             device: where to compute.
+            options: further ones of the class: ``ClassGenerator.of(network, 100, class_count=8)``.
 
         Raises:
             InputError: the network fails on such latents, or what it returns is no square image.
         """
         network = network.to(device)
-        adapted = adapt(network, latent_dim, value_range, device)
+        classes = options.get("class_count")
+        adapted = adapt(network, latent_dim, value_range, device, classes)
         return cls(
             adapted,
             name=name,
@@ -143,6 +146,7 @@ class NetworkGenerator:
             latent_dim=latent_dim,
             resolution=adapted.resolution,
             device=device,
+            **options,
         )
 
 
