@@ -19,6 +19,9 @@ Map = NDArray[np.float32]
 
 GUIDED_SIDE = 320
 """Shortest side, in pixels, at which the guided filter's coefficients are computed at most."""
+GUIDED_REACH = 18
+"""Pixels on either side that its windows have there at most. He & Sun subsample by a quarter of the
+radius and more: coefficients that are means over wide windows are smooth."""
 BILATERAL_SIDE = 320
 """Shortest side, in pixels, at which the bilateral solver works at most."""
 GRABCUT_SIDE = 160
@@ -52,7 +55,7 @@ def guided(photo: Photo, saliency_map: Map, radius: float = 1 / 8, epsilon: floa
     saliency_map = _checked(photo, saliency_map)
     if not (radius > 0 and epsilon > 0):
         raise ValueError(f"radius {radius}, epsilon {epsilon}: must be above 0")
-    shape = _bounded(saliency_map.shape, GUIDED_SIDE)
+    shape = _bounded(saliency_map.shape, min(GUIDED_SIDE, round(GUIDED_REACH / radius)))
     reach = radius * min(photo.shape[:2])
     window = (
         _window(reach * shape[1] / photo.shape[1]),  # OpenCV: width first

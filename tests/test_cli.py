@@ -350,6 +350,18 @@ def test_discover_json(run: Callable[..., Outcome], tmp_path: Path) -> None:
     assert result["chosen"]["score"] > 0.25
 
 
+def test_discover_quick_gives_way_to_options(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"steps": 2, "batch": 8, "samples": 16, "refine_steps": 60}
+    monkeypatch.setattr(pipeline, "QUICK", {"discover": quick})
+    outcome = run("discover", "--quick", "--generator", PLANTED, "--steps", 3, "--device", "cpu",
+                  "--out", tmp_path)  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    settings = json.loads((tmp_path / "run.json").read_text())["settings"]
+    assert {name: settings[name] for name in quick} == {**quick, "steps": 3}
+
+
 def test_generator_train_lists_what_it_skipped(
     run: Callable[..., Outcome], tmp_path: Path, photo_folder: Path
 ) -> None:

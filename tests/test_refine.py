@@ -136,6 +136,15 @@ def test_guided_is_the_windows_linear_regression() -> None:
     np.testing.assert_allclose(found, expected.clip(0, 1), atol=1e-5)
 
 
+def test_guided_needs_no_more_than_wide_windows_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, truth, blurred = scene(240, 320)
+    coarse = guided(photo, blurred)
+    monkeypatch.setattr("saliency.refine.GUIDED_REACH", 1000)
+    fine = guided(photo, blurred)
+    assert 0 < np.abs(coarse - fine).mean() < 0.01
+    assert ((coarse >= 0.5) == truth).mean() > ((fine >= 0.5) == truth).mean() - 0.002
+
+
 def test_the_grid_blurs_between_neighbouring_cells_only() -> None:
     photo = np.zeros((2, 8, 3), dtype=np.uint8)
     photo[:, 4:] = 255  # 15 cells of luma away, so no neighbours in spite of position

@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{GENERATOR_HELP} (default: the recipe's, else compact)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder, required")
+    parser.add_argument(
+        "--quick", action="store_true", help="in minutes on two cores; recipes and options win"
+    )
     add_json(parser)
     add_config(parser, DiscoverConfig, "discover")
 
@@ -50,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _discover(arguments: argparse.Namespace) -> int:
     from directions.discovery import DiscoverConfig, discover
+    from saliency.pipeline import QUICK
 
     if arguments.out is None:
         raise UsageError("--out: name an output folder")
-    config = read_config(arguments, DiscoverConfig)
+    config = read_config(arguments, DiscoverConfig, QUICK["discover"] if arguments.quick else None)
     device = pick_device(config.device)
     generator, config = sampled_generator(chosen_generator(arguments), config, device)
     found = discover(generator, config, arguments.out)
