@@ -46,8 +46,8 @@ def overlaps(scorer: BackgroundScorer, vectors: Tensor, truth: Tensor) -> list[l
     for vector in vectors:
         row = []
         for candidate in scorer.curve(vector, RULES, signs=(1, -1)):
-            shift = candidate.sign * candidate.magnitude * vector
-            masks = scorer.masks(shift, candidate.mask_rule).float()
+            length = candidate.sign * candidate.magnitude
+            masks = scorer.masks(vector, length, candidate.mask_rule).float()
             row.append(mask_overlap(masks, truth).mean().item())
         found.append(row)
     return found

@@ -42,6 +42,8 @@ ALREADY_EVEN = 0.9
 """Samples with more of their border even than this have no background to remove."""
 CHUNK = 64
 """Images a generator call."""
+RECENT = 4
+"""Shifts whose images are kept."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class BackgroundScorer:
         if len(chosen) == 0:
             chosen = torch.arange(samples)
         self.latents = latents[chosen.to(latents.z.device)]
+        self._vector: Tensor | None = None
+        self._recent: dict[float, Tensor] = {}
         self.originals, self.evenness = originals[chosen], evenness[chosen]
 
     @torch.no_grad()
@@ -125,19 +129,31 @@ class BackgroundScorer:
             ]
         return torch.cat(chunks)
 
-    def shifted(self, shift: Tensor) -> Tensor:
-        """The scored samples moved by ``shift`` (latent_dim,): images (N, 3, R, R) on the CPU."""
-        return self._generate(self.generator.shift(self.latents, shift))
+    def shifted(self, vector: Tensor, length: float) -> Tensor:
+        """The scored samples moved along ``vector``: images (N, 3, R, R) on the CPU.
 
-    def masks(self, shift: Tensor, rule: str, shifted: Tensor | None = None) -> Tensor:
-        """Masks (N, R, R) as the rule makes them; ``shifted``, where there are already, is used."""
+        The last few are kept: rules share images, and three quarters of one shift are another.
+
+        Args:
+            vector: (latent_dim,).
+            length: times the vector; the sign counts.
+        """
+        if length == 0:
+            return self.originals
+        if self._vector is None or not torch.equal(vector, self._vector):
+            self._vector, self._recent = vector, {}
+        if length not in self._recent:
+            while len(self._recent) >= RECENT:
+                del self._recent[next(iter(self._recent))]
+            shift = self.generator.shift(self.latents, length * vector)
+            self._recent[length] = self._generate(shift)
+        return self._recent[length]
+
+    def masks(self, vector: Tensor, length: float, rule: str) -> Tensor:
+        """Masks (N, R, R) as the rule makes them of a shift by ``length`` along ``vector``."""
 
         def images(multiple: float) -> Tensor:
-            if multiple == 0:
-                return self.originals
-            if multiple == 1 and shifted is not None:
-                return shifted
-            return self.shifted(multiple * shift)
+            return self.shifted(vector, multiple * length)
 
         return apply_rule(rule, images, DEFAULT_THRESHOLDS[rule])
 
@@ -145,16 +161,16 @@ class BackgroundScorer:
         self, vector: Tensor, magnitude: float, rule: str, index: int = -1, sign: int = 1
     ) -> Candidate:
         """Score one unit vector at one magnitude and mask rule."""
-        shift = sign * magnitude * vector
-        shifted = self.shifted(shift)
-        masks, kept = self._filtered(self.masks(shift, rule, shifted), shifted)
+        length = sign * magnitude
+        shifted = self.shifted(vector, length)
+        masks, kept = self._filtered(self.masks(vector, length, rule), shifted)
         evened = border_evened(self.evenness, border_evenness(shifted))
         bounded = 1 - border_pixels(masks[:, None]).mean(dim=(1, 2))
         structure = masked_correlation(grey(self.originals), grey(shifted), masks).clamp_min(0)
         unbiased = 1 - abs(brightness_bias(masks, self.originals).mean().item())
         stable, product = torch.zeros(len(masks)), evened * kept * bounded * structure
         if self.formula == "background" and product.any():
-            earlier = self.masks(STEADY * shift, rule)
+            earlier = self.masks(vector, STEADY * length, rule)
             stable = mask_overlap(masks, self._filtered(earlier, shifted)[0])
         parts = {"evened": evened, "kept": kept, "bounded": bounded, "structure": structure}
         parts["stable"] = stable

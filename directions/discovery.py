@@ -36,7 +36,7 @@ REFINED_STARTS = 3
 """So many of the best columns are refined: the best column need not lead to the best direction."""
 REFINE_MAGNITUDE = 6.0
 """Shift at which directions are refined; much longer ones whiten however they point."""
-FURTHER_GAIN = 1.1
+FURTHER_GAIN = 1.05
 """Where the best of them scores so many times more beyond all that refinement looked at, it is
 refined once more, that far. On a level stretch there is nothing to gain, and it would wander."""
 SHEET_DIRECTIONS = 8

@@ -78,7 +78,7 @@ class DiscoverConfig(SamplingConfig):
     )
     refine_steps: int = Field(200, ge=0, description="gradient steps of it; 0: none")
     min_score: float = Field(
-        0.25,
+        0.2,
         ge=0,
         le=1,
         description="below it no direction deserves to be called background removal",
