@@ -30,7 +30,7 @@ from saliency.segmenter import Segmenter
 from saliency.training import TrainConfig, split_pairs, train_segmenter
 
 QUICK: dict[str, dict[str, Any]] = {
-    "discover": {"steps": 150, "samples": 32, "refine_steps": 150, "directions": 32},
+    "discover": {"steps": 100, "samples": 16, "refine_steps": 60, "directions": 24},
     "synth": {"count": 2000},
     "train": {"steps": 200, "batch": 16, "size": 96, "validate_every": 50},
 }
