@@ -151,9 +151,11 @@ def empty_ground(photo: Photo, label: Photo, rng: np.random.Generator) -> Photo 
     Returns:
         uint8 (h, w, 3), or ``None`` when no quarter is empty.
     """
-    if min(part.mean() for part in _quarters(label)) > EMPTY * 255:
+    filled = [part.mean() for part in _quarters(label)]
+    emptiest = int(np.argmin(filled))
+    if filled[emptiest] > EMPTY * 255:
         return None
-    quarter = corner(photo, rng, label)
+    quarter = _quarters(photo)[emptiest]
     if rng.random() < 0.5:
         return quarter
     beside = np.hstack([quarter, quarter[:, ::-1]])
