@@ -52,16 +52,18 @@ def judged(images: torch.Tensor, judge: Judge) -> list[Mask]:
 
 
 @torch.no_grad()
+def generated(generator: Generator, latents: Latents) -> torch.Tensor:
+    """Images (N, 3, R, R) on the CPU."""
+    starts = range(0, len(latents.z), CHUNK)
+    return torch.cat([generator.generate(latents[i : i + CHUNK]).cpu() for i in starts])
+
+
 def made(generator: Generator, latents: Latents, direction: Direction) -> list[Mask | None]:
     """The direction's masks, ``None`` where the filters keep none."""
     shift = direction.shift.to(generator.device)
 
     def images(multiple: float) -> torch.Tensor:
-        parts = [
-            generator.generate(generator.shift(latents[i : i + CHUNK], multiple * shift)).cpu()
-            for i in range(0, len(latents.z), CHUNK)
-        ]
-        return torch.cat(parts)
+        return generated(generator, generator.shift(latents, multiple * shift))
 
     masks = apply_rule(direction.mask_rule, images, direction.threshold).numpy()
     filters = Filters(max_area=MAX_AREA)
@@ -90,13 +92,7 @@ def main() -> int:
     given = parser.parse_args()
     generator = load_generator(given.generator)
     latents = generator.sample(given.samples, torch_stream("masks judged"))
-    with torch.no_grad():
-        originals = torch.cat(
-            [
-                generator.generate(latents[i : i + CHUNK]).cpu()
-                for i in range(0, given.samples, CHUNK)
-            ]
-        )
+    originals = generated(generator, latents)
     truths = {name: judged(originals, judge) for name, judge in judges().items()}
     print(f"judges agree with each other: IoU {mean_iou(*truths.values()):.3f}")
     directions = [Direction.load(path) for path in given.directions]

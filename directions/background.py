@@ -56,7 +56,7 @@ class Candidate:
         magnitude: length of the shift.
         mask_rule: the rule that the score is for.
         score: by the scorer's formula (:mod:`directions.scores`), in [0, 1].
-        evened: mean share of the border that became one colour, halves and less as 0.
+        evened: mean share of the border that became one colour, less than half as 0.
         kept: share of samples that pass the area filter.
         bounded: mean share of the border that the mask leaves free.
         structure: mean correlation of luma within the mask.
