@@ -16,13 +16,15 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from torch import Tensor
 
 from data.files import load_tensors, load_torch, read_json
 from directions.background import BackgroundScorer, Candidate, score_directions
-from directions.closed_form import initial_directions
+from directions.closed_form import Init, initial_directions
 from directions.generators import Generator, load_generator
 from directions.search import DiscoverConfig, Discovery
 
@@ -68,10 +70,8 @@ def main() -> int:
     generator = load_generator(given.generator)
     seconds, directions = learned(given.run, generator)
     ways = {"learned A": (seconds, directions)}
-    for init in ("sefa", "ganspace", "random"):
-        ways[init] = timed(
-            lambda init=init: initial_directions(init, generator, len(directions), seed=0)
-        )
+    for init in get_args(Init):
+        ways[init] = timed(partial(initial_directions, init, generator, len(directions), seed=0))
     print(f"{'way':10} {'seconds':>9} {'score':>6}  best column, on {2 * given.samples} images")
     for name, (seconds, rows) in ways.items():
         found = judged(generator, rows.to(generator.device), given.samples)
