@@ -36,6 +36,8 @@ MAX_FILL = 0.85
 """Of its bounding box: fuller ones are mostly whole photos in a plain frame."""
 SIZES = (0.3, 0.95)
 """Longer side of the pasted object, as a share of the photo's shortest side."""
+ENLARGED = 3.0
+"""Times at most that a cut-out is enlarged: beyond, its blur would give it away."""
 SECOND = 0.2
 """Share of composites with two objects."""
 EMPTY = 0.02
@@ -63,11 +65,7 @@ def cut_out(photo: Photo) -> Photo | None:
     mask = (labels == largest).astype(np.uint8)
     if not AREAS[0] <= mask.mean() <= AREAS[1]:
         return None
-    mask = cv2.erode(mask, square)  # the outline's pixels are half background
-    x, y, width, height = cv2.boundingRect(mask)
-    if min(width, height) < MIN_SIDE or mask.sum() > MAX_FILL * width * height:
-        return None
-    return np.dstack([photo, mask * 255])[y : y + height, x : x + width]
+    return cropped(photo, mask)
 
 
 def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
@@ -87,8 +85,7 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
     """
     found = []
     for path in list_photos(sources):
-        digest = hashlib.sha256(path.name.encode(errors="surrogateescape")).digest()
-        if (digest[0] % HELD_OUT == 0) != held_out:
+        if is_held_out(path.name) != held_out:
             continue
         try:
             cut = _read(path)
@@ -104,6 +101,30 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
             f"of one colour and an object of {AREAS[0]:.0%} to {AREAS[1]:.0%} of the photo"
         )
     return found
+
+
+def is_held_out(name: str) -> bool:
+    """Whether the cut-out of this name is kept for measuring, by its hash."""
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    return digest[0] % HELD_OUT == 0
+
+
+def cropped(pixels: Photo, mask: Photo) -> Photo | None:
+    """The object without the pixels of its outline, which are half background.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        mask: uint8 (H, W), 1 on the object.
+
+    Returns:
+        uint8 (h, w, 4), or ``None`` when it is too small, or fills its bounding box: then it is
+        mostly a whole photo in a plain frame.
+    """
+    inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
+    x, y, width, height = cv2.boundingRect(inner)
+    if min(width, height) < MIN_SIDE or inner.sum() > MAX_FILL * width * height:
+        return None
+    return np.dstack([pixels, inner * 255])[y : y + height, x : x + width]
 
 
 def _read(path: Path) -> Photo | None:
@@ -174,7 +195,7 @@ def paste(cut: Photo, photo: Photo, rng: np.random.Generator) -> tuple[Photo, ND
         uint8 (H, W, 3) and bool (H, W).
     """
     height, width = photo.shape[:2]
-    scale = rng.uniform(*SIZES) * min(height, width) / max(cut.shape[:2])
+    scale = min(ENLARGED, rng.uniform(*SIZES) * min(height, width) / max(cut.shape[:2]))
     if rng.random() < 0.5:
         cut = cut[:, ::-1]
     size = [max(4, round(side * scale)) for side in cut.shape[1::-1]]

@@ -63,6 +63,7 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         labels: of the photos.
         material: what is mixed in; a share of what is not there goes to the photos.
         shares: of each kind.
+        hard: the photos' labels are rounded to nothing and object.
         size: side of the images.
         seed: of everything.
         length: number of items.
@@ -74,12 +75,13 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         material: Material,
         shares: Shares,
         *,
+        hard: bool = False,
         size: int,
         seed: int,
         length: int,
     ) -> None:
         self.labels, self.material, self.seed = labels, material, seed
-        self.size, self.length = size, length
+        self.hard, self.size, self.length = hard, size, length
         pairs = shares.pairs if material.pairs else 0.0
         cutouts = shares.cutouts if material.cutouts else 0.0
         self.bounds = np.cumsum([pairs, cutouts, shares.empties])
@@ -101,7 +103,9 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
 
     def _photo(self, item: int, seed: int) -> tuple[Pixels, Target]:
         label = self._label(item)
-        return apply_soft(self.photo_compose, read_photo(label.photo), label.label, seed)
+        soft = label.label
+        target = np.where(soft > 127, 255, 0).astype(np.uint8) if self.hard else soft
+        return apply_soft(self.photo_compose, read_photo(label.photo), target, seed)
 
     def _pair(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
         pairs = self.material.pairs

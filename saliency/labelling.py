@@ -26,7 +26,7 @@ from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from eval.baselines import rbd
 from saliency.activation import ActivationMaps
-from saliency.refine import grabcut
+from saliency.refine import bilateral, grabcut, guided
 from saliency.segmenter import Segmenter
 
 Map = NDArray[np.float32]
@@ -38,7 +38,14 @@ SOFTNESS = 0.1
 """Width of the step that turns a map into probabilities around its Otsu threshold."""
 
 Evidence = Literal["activation", "rbd", "none"]
-Sharpen = Literal["grabcut", "none"]
+Sharpen = Literal["grabcut", "guided", "bilateral", "none"]
+Views = Literal["all", "one"]
+
+SHARPENERS: dict[str, Callable[[NDArray[np.uint8], Map], Map]] = {
+    "grabcut": grabcut,
+    "guided": guided,
+    "bilateral": bilateral,
+}
 
 
 @dataclass(frozen=True)
@@ -47,41 +54,44 @@ class Labeller:
 
     Attributes:
         teacher: the segmenter's folder.
-        scales: shortest sides at which the teacher sees each photo, and its mirror image.
+        scales: shortest sides at which the teacher sees each photo.
+        mirrored: it sees the mirror image as well.
         evidence: ``activation`` multiplies in where a class-pretrained network responds, ``rbd``
             what stands out from the border's colours (:mod:`eval.robust_background`).
-        sharpen: ``grabcut`` averages the map with a cut along the photo's edges.
+        sharpen: a name of :data:`SHARPENERS`, whose result is averaged with the map, or ``none``.
         device: where the teacher computes.
     """
 
     teacher: Path
     scales: tuple[int, ...]
+    mirrored: bool
     evidence: Evidence
     sharpen: Sharpen
     device: str
 
 
-def teacher_map(teacher: Segmenter, pixels: NDArray[np.uint8], scales: tuple[int, ...]) -> Map:
+def teacher_map(
+    teacher: Segmenter, pixels: NDArray[np.uint8], scales: tuple[int, ...], mirrored: bool
+) -> Map:
     """The teacher's map, averaged over scales and mirror images.
 
     Args:
+        teacher: the segmenter.
         pixels: uint8 (H, W, 3).
         scales: shortest sides.
+        mirrored: whether the mirror image is averaged in.
 
     Returns:
         float32 (H, W) in [0, 1].
     """
-    mirrored = np.ascontiguousarray(pixels[:, ::-1])
     shape = pixels.shape[1::-1]
-    maps = [
-        cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR)
-        for size in scales
-        for found in (
-            teacher.network_map(pixels, size),
-            np.ascontiguousarray(teacher.network_map(mirrored, size)[:, ::-1]),
-        )
-    ]
-    averaged: Map = np.mean(maps, axis=0, dtype=np.float32)
+    found = [teacher.network_map(pixels, size) for size in scales]
+    if mirrored:
+        image = np.ascontiguousarray(pixels[:, ::-1])
+        maps = (teacher.network_map(image, size) for size in scales)
+        found += [np.ascontiguousarray(each[:, ::-1]) for each in maps]
+    enlarged = [cv2.resize(each, shape, interpolation=cv2.INTER_LINEAR) for each in found]
+    averaged: Map = np.mean(enlarged, axis=0, dtype=np.float32)
     return averaged
 
 
@@ -106,9 +116,9 @@ def combined(first: Map, second: Map) -> Map:
     return step.astype(np.float32)
 
 
-def sharpened(pixels: NDArray[np.uint8], probabilities: Map) -> tuple[Map, float]:
-    """Map and its GrabCut averaged, and how far the two agree (their IoU)."""
-    cut = grabcut(pixels, probabilities)
+def sharpened(pixels: NDArray[np.uint8], probabilities: Map, how: str) -> tuple[Map, float]:
+    """The map averaged with what a sharpener makes of it, and how far the two agree (their IoU)."""
+    cut = SHARPENERS[how](pixels, probabilities)
     found, object_ = cut >= 0.5, probabilities >= 0.5
     union = int((found | object_).sum())
     agreement = int((found & object_).sum()) / union if union else 0.0
@@ -143,12 +153,12 @@ def label_photo(
     if scale < 1:
         shape = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
-    probabilities = teacher_map(teacher, pixels, labeller.scales)
+    probabilities = teacher_map(teacher, pixels, labeller.scales, labeller.mirrored)
     if evidence is not None:
         probabilities = combined(probabilities, evidence(pixels))
     reliability = certainty(probabilities)
-    if labeller.sharpen == "grabcut":
-        probabilities, agreement = sharpened(pixels, probabilities)
+    if labeller.sharpen != "none":
+        probabilities, agreement = sharpened(pixels, probabilities, labeller.sharpen)
         reliability *= agreement
     mask = probabilities >= 0.5
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])

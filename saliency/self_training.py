@@ -24,7 +24,8 @@ from data.progress import progress
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
 from saliency.label_stream import LabelStream, Material, Shares
-from saliency.labelling import Evidence, Labeller, Sharpen, label_photos
+from saliency.labelling import Evidence, Labeller, Sharpen, Views, label_photos
+from saliency.losses import LOSS_HELP, Loss
 from saliency.segmenter import WEIGHTS, Segmenter
 from saliency.training import (
     CHECKPOINT_SECONDS,
@@ -35,8 +36,6 @@ from saliency.training import (
 )
 
 T = TypeVar("T")
-AVERAGING = 0.99
-"""Decay of the weights' moving average: a hundred steps."""
 
 
 class SelfTrainConfig(StageConfig):
@@ -54,7 +53,13 @@ class SelfTrainConfig(StageConfig):
         description="what the first round's labels rest on beside the teacher; activation: where "
         "a network pretrained on class labels responds; rbd: what stands out from the border",
     )
+    views: Views = Field(
+        "all", description="what the teacher's maps are averaged over; all: two sizes and mirrored"
+    )
     sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
+    labels: Literal["soft", "hard"] = Field(
+        "soft", description="hard: probabilities are rounded to 0 and 1"
+    )
     start: Literal["fresh", "teacher"] = Field(
         "fresh", description="what students start from; teacher: of the same --encoder"
     )
@@ -84,6 +89,14 @@ class SelfTrainConfig(StageConfig):
     )
     refine: Literal["none", "guided", "bilateral"] = Field(
         "none", description="how the last student's maps are brought to the photo's edges"
+    )
+    loss: Loss = Field("iou", description=LOSS_HELP)
+    averaging: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of a student's weights, which is what is kept; "
+        "0: the last weights",
     )
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
@@ -138,6 +151,7 @@ class SelfTrainConfig(StageConfig):
                 "encoder_weights": self.encoder_weights,
                 "size": of_round(self.sizes, round_number),
                 "steps": of_round(self.steps, round_number),
+                "loss": self.loss,
                 "batch": self.batch,
                 "lr": self.lr,
                 "encoder_lr_factor": self.encoder_lr_factor,
@@ -213,7 +227,8 @@ def self_train(
         folder = out / f"round-{number + 1}"
         labeller = Labeller(
             teacher=teacher,
-            scales=_scales(teacher),
+            scales=_scales(teacher)[: 2 if config.views == "all" else 1],
+            mirrored=config.views == "all",
             evidence=config.evidence if number == 0 else "none",
             sharpen=config.sharpen,
             device=str(device),
@@ -264,9 +279,8 @@ def _train(
         trainer.network.load_state_dict(
             Segmenter.from_pretrained(start, "cpu").network.state_dict()
         )
-    average = AveragedModel(
-        trainer.network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING), use_buffers=True
-    )
+    averaged = get_ema_multi_avg_fn(config.averaging)
+    average = AveragedModel(trainer.network, multi_avg_fn=averaged, use_buffers=True)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         state = load_torch(checkpoint)
@@ -279,6 +293,7 @@ def _train(
         labels,
         material,
         shares,
+        hard=config.labels == "hard",
         size=training.size,
         seed=training.seed,
         length=training.steps * training.batch,

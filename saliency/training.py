@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from data.augment import Strength, apply_seeded, apply_soft, augmentation
@@ -28,6 +27,7 @@ from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import numpy_stream, stream_seed
 from saliency.encoders import load_imagenet_weights
+from saliency.losses import LOSS_HELP, Loss, segmentation_loss
 from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
 
 CHECKPOINT_SECONDS = 60.0
@@ -50,6 +50,7 @@ class TrainConfig(StageConfig):
         128, ge=32, le=1024, multiple_of=32, description="side of the training images"
     )
     steps: int = Field(1000, ge=1, description="optimiser steps")
+    loss: Loss = Field("iou", description=LOSS_HELP)
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
     encoder_lr_factor: float = Field(
@@ -162,20 +163,6 @@ def split_pairs(pairs: PairFolder, share: float, seed: int) -> tuple[list[int], 
     return sorted(order[held_out:].tolist()), sorted(order[:held_out].tolist())
 
 
-def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy plus soft IoU loss, both averaged over images.
-
-    Args:
-        logits: (N, H, W).
-        target: (N, H, W) in [0, 1].
-    """
-    probability = torch.sigmoid(logits)
-    intersection = (probability * target).sum(dim=(1, 2))
-    union = (probability + target - probability * target).sum(dim=(1, 2))
-    soft_iou = (intersection + 1) / (union + 1)  # +1: an empty mask found empty is no error
-    return F.binary_cross_entropy_with_logits(logits, target) + (1 - soft_iou).mean()
-
-
 class Trainer:
     """Network, optimiser and schedule, one step at a time.
 
@@ -240,7 +227,8 @@ class Trainer:
         self.network.train()
         if self.pretrained:
             _freeze_statistics(self.network.get_submodule("encoder"))
-        loss = segmentation_loss(self.logits(images), masks.to(self.device).float())
+        targets = masks.to(self.device).float()
+        loss = segmentation_loss(self.logits(images), targets, self.config.loss)
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()

@@ -14,7 +14,15 @@ from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from eval.baselines import rbd
 from saliency.label_stream import LabelStream, Material, Shares
-from saliency.labelling import Labeller, certainty, combined, label_photo, sharpened
+from saliency.labelling import (
+    SHARPENERS,
+    Labeller,
+    certainty,
+    combined,
+    label_photo,
+    sharpened,
+    teacher_map,
+)
 from saliency.segmenter import Segmenter
 from saliency.self_training import SelfTrainConfig, reliable, self_train
 
@@ -77,7 +85,8 @@ def test_two_maps_agree_only_where_both_are_high() -> None:
     np.testing.assert_array_equal(both > 0.5, inside)
 
 
-def test_sharpening_brings_a_vague_map_to_the_edge() -> None:
+@pytest.mark.parametrize("how", sorted(SHARPENERS))
+def test_sharpening_brings_a_vague_map_to_the_edge(how: str) -> None:
     photo = np.full((60, 80, 3), 30, np.uint8)
     truth = np.zeros((60, 80), bool)
     truth[15:45, 20:60] = True
@@ -85,7 +94,7 @@ def test_sharpening_brings_a_vague_map_to_the_edge() -> None:
     vague = np.zeros((60, 80), np.float32)
     vague[18:48, 23:63] = 1
     vague = np.asarray(cv2.GaussianBlur(vague, (0, 0), 6), np.float32)
-    sharper, agreement = sharpened(photo, vague)
+    sharper, agreement = sharpened(photo, vague, how)
 
     def iou(mask: np.ndarray) -> float:
         return float((mask & truth).sum() / (mask | truth).sum())
@@ -181,7 +190,7 @@ def test_contrast_with_the_border_is_evidence_beside_the_teacher(tiny_model: Pat
     noise = np.random.default_rng(0).normal(0, 8, colours.shape)
     photo = (colours + noise).clip(0, 255).astype(np.uint8)
     teacher = Segmenter.from_pretrained(tiny_model, "cpu")
-    labeller = Labeller(tiny_model, (32,), evidence="rbd", sharpen="none", device="cpu")
+    labeller = Labeller(tiny_model, (32,), True, evidence="rbd", sharpen="none", device="cpu")
     made = label_photo(photo, Path("photo.png"), labeller, teacher, rbd)
     found = made.label >= 128
     assert (found & object_).sum() > 0.8 * (found | object_).sum()
@@ -196,3 +205,55 @@ def test_students_start_from_a_teacher_of_their_own_kind_only(
     photos = sorted(photo_folder.iterdir())
     with pytest.raises(UsageError, match=f"--encoder resnet18: .* has {TINY_ENCODER}"):
         self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
+
+
+def test_hard_labels_are_rounded(photo_folder: Path) -> None:
+    photo = next(path for path in sorted(photo_folder.iterdir()) if path.suffix == ".png")
+    likely = PseudoLabel(photo, encode_png(np.full((6, 8), 180, np.uint8)), 1.0, 1.0, 0.0)
+
+    def target(*, hard: bool) -> torch.Tensor:
+        stream = LabelStream([likely], Material(), Shares(), hard=hard, size=32, seed=0, length=1)
+        return stream[0][1]
+
+    torch.testing.assert_close(target(hard=False), torch.full((32, 32), 180 / 255))
+    assert target(hard=True).eq(1).all()
+
+
+def test_views_of_the_mirror_image_make_maps_that_mirror(tiny_model: Path) -> None:
+    teacher = Segmenter.from_pretrained(tiny_model, "cpu")
+    photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    mirrored = np.ascontiguousarray(photo[:, ::-1])
+    both = [teacher_map(teacher, image, (64,), mirrored=True) for image in (photo, mirrored)]
+    np.testing.assert_allclose(both[0], both[1][:, ::-1], atol=1e-6)
+    one = [teacher_map(teacher, image, (64,), mirrored=False) for image in (photo, mirrored)]
+    assert np.abs(one[0] - one[1][:, ::-1]).max() > 1e-4
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_without_averaging_the_last_weights_are_kept(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path, averaging: float
+) -> None:
+    config = SelfTrainConfig.build(
+        {
+            "encoder": TINY_ENCODER,
+            "encoder_weights": "none",
+            "evidence": "none",
+            "views": "one",
+            "averaging": averaging,
+            "rounds": 1,
+            "sizes": "32",
+            "steps": "3",
+            "keep": "1",
+            "count": 16,
+            "min_area": 0,
+            "max_area": 1,
+            "batch": 2,
+            "workers": 1,
+        }
+    )
+    photos = sorted(photo_folder.iterdir())
+    self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
+    state = torch.load(tmp_path / "round-1" / "checkpoint.pt", weights_only=True)
+    last = state["trainer"]["network"]["segmentation_head.0.weight"].half().float()
+    kept = Segmenter.from_pretrained(tmp_path, "cpu").network.state_dict()
+    assert torch.equal(kept["segmentation_head.0.weight"].float(), last) == (averaging == 0)

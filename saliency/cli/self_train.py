@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="DIR",
-        help="mix in objects cut out of photos with plain backgrounds, pasted over PHOTOS",
+        help="mix in objects cut out of photos with plain backgrounds, or of pairs made by "
+        "`saliency synth`, pasted over PHOTOS",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_json(parser)
@@ -41,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
-    from data.composites import cut_outs
     from data.files import claim_folder
     from data.pairs import PairFolder, pairs_provenance
     from data.photos import list_photos
     from saliency.cli.devices import pick_device
+    from saliency.cutouts import load_cutouts
     from saliency.encoders import check_encoder
     from saliency.label_stream import Material
     from saliency.segmenter import Segmenter
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     photos = list_photos(arguments.photos)
     material = Material(
         pairs=None if arguments.pairs is None else PairFolder(arguments.pairs),
-        cutouts=[] if arguments.cutouts is None else cut_outs(arguments.cutouts),
+        cutouts=[] if arguments.cutouts is None else load_cutouts(arguments.cutouts),
     )
     inputs = {
         "teacher": str(arguments.teacher),

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="DIR",
-        help="mix in objects cut out of photos with plain backgrounds; needs --over",
+        help="mix in objects cut out of photos with plain backgrounds, or of pairs made by "
+        "`saliency synth`; needs --over",
     )
     parser.add_argument(
         "--over", nargs="+", type=Path, metavar="DIR", help="photos to paste the cut-outs over"
@@ -35,15 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] | None:
     """Composites for training and for validation."""
-    from data.composites import Composites, cut_outs
+    from data.composites import Composites
     from data.photos import list_photos
+    from saliency.cutouts import load_cutouts
 
     if arguments.cutouts is None:
         return None
     grounds = list_photos(arguments.over)
     return (
-        Composites(cut_outs(arguments.cutouts), grounds),
-        Composites(cut_outs(arguments.cutouts, held_out=True), grounds),
+        Composites(load_cutouts(arguments.cutouts), grounds),
+        Composites(load_cutouts(arguments.cutouts, held_out=True), grounds),
     )
 
 
