@@ -1,0 +1,125 @@
+"""What each idea of self-training is worth: one short round with all of them, and one without each.
+
+    python benchmarks/ablations.py PHOTOS --from TEACHER --pairs PAIRS --cutouts OBJECTS \
+        --over OTHER_PHOTOS --out DIR [--row NAME]
+
+Each row is `saliency self-train` with the options it names, into a folder of its own, where a
+killed run goes on. Scored without anybody's masks: `composite IoU` on held-out cut-outs of OBJECTS
+over OTHER_PHOTOS, with the difference to the first row and its 95 % interval by bootstrap over the
+composites; `flip` and `scale` as in selection.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from selection import agreement, hard_iou
+
+from data.composites import composites
+from data.files import claim_folder
+from data.pairs import PairFolder
+from data.photos import list_photos, read_photo
+from saliency.cutouts import load_cutouts
+from saliency.label_stream import Material
+from saliency.segmenter import Segmenter
+from saliency.self_training import SelfTrainConfig, self_train
+
+FIRST = "all"
+ROWS: dict[str, dict[str, object]] = {
+    FIRST: {},
+    "--evidence none": {"evidence": "none"},
+    "--views one": {"views": "one"},
+    "--sharpen none": {"sharpen": "none"},
+    "--sharpen guided": {"sharpen": "guided"},
+    "--sharpen bilateral": {"sharpen": "bilateral"},
+    "--keep 1": {"keep": "1"},
+    "--labels hard": {"labels": "hard"},
+    "--pairs-share 0": {"pairs_share": 0},
+    "--cutouts-share 0": {"cutouts_share": 0},
+    "--empties-share 0.1": {"empties_share": "0.1"},
+    "--start teacher": {"start": "teacher"},
+    "--averaging 0": {"averaging": 0},
+    "--loss bce": {"loss": "bce"},
+    "--loss structure": {"loss": "structure"},
+}
+LABELLING = ("evidence", "views", "sharpen", "count", "seed")
+"""Options that labels depend on: rows that share them share their labels."""
+
+
+def trained(
+    row: str, arguments: argparse.Namespace, photos: list[Path], material: Material
+) -> Segmenter:
+    """The row's student."""
+    short = {
+        "rounds": 1,
+        "sizes": str(arguments.size),
+        "steps": str(arguments.steps),
+        "keep": "0.7",
+        "count": arguments.count,
+        "seed": arguments.seed,
+        "workers": 1,
+    }
+    config = SelfTrainConfig.build({**short, **ROWS[row]})
+    out = arguments.out / row.strip("-").replace(" ", "-")
+    claim_folder(out, "self-train", {**config.settings(), "teacher": str(arguments.teacher)})
+    labels = "-".join(str(config.settings()[name]) for name in LABELLING)
+    shared, own = arguments.out / "labels" / labels, out / "round-1" / "labels"
+    if shared.exists() and not own.exists():
+        shutil.copytree(shared, own)
+    self_train(photos, arguments.teacher, material, config, out, torch.device("cpu"))
+    if not shared.exists():
+        shutil.copytree(own, shared)
+    return Segmenter.from_pretrained(out, "cpu")
+
+
+def interval(differences: np.ndarray) -> tuple[float, float]:
+    """95 % of the means of 2,000 bootstrap samples."""
+    drawn = np.random.default_rng(0).integers(len(differences), size=(2000, len(differences)))
+    low, high = np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="unlabelled photos")
+    parser.add_argument("--from", dest="teacher", type=Path, required=True, help="first teacher")
+    parser.add_argument("--pairs", type=Path, required=True, help="of `saliency synth`")
+    parser.add_argument("--cutouts", type=Path, required=True, help="photos of objects")
+    parser.add_argument("--over", type=Path, required=True, help="photos to measure on")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="(default: all rows)")
+    parser.add_argument("--count", type=int, default=500, help="photos to label")
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--composites", type=int, default=200, help="and half as many photos")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    photos = list_photos([arguments.photos])
+    material = Material(PairFolder(arguments.pairs), load_cutouts([arguments.cutouts]))
+    measured = list(
+        composites(arguments.cutouts, arguments.over, arguments.composites, longest=320)
+    )
+    paths = list_photos([arguments.over])
+    drawn = np.random.default_rng(1).permutation(len(paths))[: arguments.composites // 2]
+    unseen = [read_photo(paths[index]) for index in drawn]
+    first: np.ndarray | None = None
+    for row in dict.fromkeys([FIRST, *(arguments.row or ROWS)]):
+        student = trained(row, arguments, photos, material)
+        ious = np.array([hard_iou(student.predict(image), truth) for image, truth in measured])
+        agreements = [agreement(student, photo, arguments.size, "none") for photo in unseen]
+        flip, scale = np.mean(agreements, axis=0)
+        first = ious if first is None else first
+        low, high = interval(ious - first)
+        print(
+            f"{row:20}  composite IoU {ious.mean():.3f}  {(ious - first).mean():+.3f} "
+            f"[{low:+.3f}, {high:+.3f}]  flip {flip:.3f}  scale {scale:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
