@@ -29,7 +29,7 @@ from torchvision.transforms.functional import to_tensor
 def their_module(folder: Path) -> Any:
     """Their metrics.py, on the CPU."""
     sys.path.insert(0, str(folder))
-    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     return importlib.import_module("metrics")
 
 

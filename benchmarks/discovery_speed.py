@@ -19,6 +19,7 @@ import copy
 import statistics
 import sys
 import time
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +38,9 @@ class PlainReconstructor(nn.Module):
         self.inner = copy.deepcopy(reconstructor).to(memory_format=torch.contiguous_format)
 
     def forward(self, original: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.inner.trunk(torch.cat([original, shifted], dim=1))
-        return self.inner.direction(features), self.inner.magnitude(features).squeeze(1)
+        inner: Any = self.inner
+        features = inner.trunk(torch.cat([original, shifted], dim=1))
+        return inner.direction(features), inner.magnitude(features).squeeze(1)
 
 
 class ReleasedStep(Discovery):

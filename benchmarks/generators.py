@@ -67,7 +67,8 @@ def speed(source: str, batch: int, repeats: int) -> None:
 
     taken: dict[str, list[float]] = {"whole": [], "bare": []}
     with torch.no_grad():
-        whole(), bare()
+        whole()
+        bare()
         for _ in range(repeats):
             for name, run in (("whole", whole), ("bare", bare)):
                 start = time.perf_counter()

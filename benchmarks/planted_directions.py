@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,11 @@ from directions import testbed
 from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
 from directions.search import Discovery
-from directions.testbed import TestBed, make_test_bed
+from directions.testbed import TestBed, Variant, make_test_bed
 
 SEEDS = range(5)
 KINDS = ("orthonormal", "projective", "linear")
-VARIANTS = ("whitening", "darkening", "neither")
+VARIANTS: tuple[Variant, ...] = ("whitening", "darkening", "neither")
 COSINE, IOU = 0.95, 0.95
 JUDGED = 256
 """Samples on which masks are compared with the truth."""
@@ -85,7 +86,7 @@ def matches(bed: TestBed, matrix: Tensor) -> dict[str, float]:
     return {name: (v @ columns).abs().max().item() for name, v in bed.planted().items()}
 
 
-def choice(variant: str, seed: int) -> dict[str, float | str | None]:
+def choice(variant: Variant, seed: int) -> dict[str, float | str | None]:
     """What `discover` chooses: its cosine with the planted vector, rule, score and mask IoU."""
     bed = make_test_bed(variant, seed=seed)
     config = DiscoverConfig(**SEARCH, **CHOICE[variant], seed=seed)
@@ -131,10 +132,10 @@ def cells() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Every cell's name and what computes it."""
     for kind in KINDS:
         for seed in SEEDS:
-            yield f"recovery {kind} {seed}", lambda k=kind, s=seed: recovery(k, s)
+            yield f"recovery {kind} {seed}", partial(recovery, kind, seed)
     for variant in VARIANTS:
         for seed in SEEDS:
-            yield f"choice {variant} {seed}", lambda v=variant, s=seed: choice(v, s)
+            yield f"choice {variant} {seed}", partial(choice, variant, seed)
 
 
 def settings(name: str) -> str:
@@ -162,10 +163,11 @@ def holds(name: str, result: dict[str, Any]) -> bool:
     """Whether a cell is as good as promised."""
     what, which, _ = name.split()
     if what == "recovery":
-        return min(result.values()) >= COSINE
+        return bool(min(result.values()) >= COSINE)
     if which == "neither":
         return result["chosen"] is None
-    return result["chosen"] == which and result["cosine"] >= COSINE and result["iou"] >= IOU
+    found = result["chosen"] == which
+    return bool(found and result["cosine"] >= COSINE and result["iou"] >= IOU)
 
 
 def line(name: str, result: dict[str, Any]) -> str:

@@ -214,7 +214,7 @@ def background_weighted_contrast(graph: Superpixels, background: Floats) -> Floa
     if span < 1e-9:
         return np.zeros_like(contrast)
     contrast = (contrast - contrast.min()) / span
-    threshold = float(threshold_otsu(contrast))  # type: ignore[no-untyped-call]
+    threshold = float(threshold_otsu(contrast))
     return np.where(contrast < threshold, 0.0, contrast)
 
 
