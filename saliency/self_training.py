@@ -114,8 +114,10 @@ class SelfTrainConfig(StageConfig):
     @field_validator("sizes", "steps", "keep", "empties_share", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """``128,224`` as the command line gives it."""
-        return value.split(",") if isinstance(value, str) else value
+        """``128,224`` as the command line gives it, and a single number of a TOML file."""
+        if isinstance(value, str):
+            return value.split(",")
+        return (value,) if isinstance(value, int | float) else value
 
     @model_validator(mode="after")
     def _possible(self) -> SelfTrainConfig:

@@ -37,6 +37,7 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
     assert [config.training(number).size for number in (0, 1)] == [128, 192]
     assert [config.training(number).steps for number in (0, 1)] == [5, 5]
     assert config.training(0).seed != config.training(1).seed
+    assert SelfTrainConfig.build({"keep": 0.5, "steps": 5}).keep == (0.5,)
 
 
 @pytest.mark.parametrize(
