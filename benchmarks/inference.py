@@ -1,4 +1,4 @@
-"""Time of `import saliency` and of `predict_mask`, first and later calls, on 400x300 and 12 megapixels.
+"""Time of `import saliency` and of `predict_mask` on 400x300 and on 12 megapixels.
 
     python benchmarks/inference.py
 
