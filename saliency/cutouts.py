@@ -1,7 +1,8 @@
-"""Cut-outs to paste over photos, from photos with plain backgrounds and from synthetic pairs.
+"""Cut-outs to paste over photos: from photos with plain backgrounds, synthetic pairs, and labels.
 
 A pair's mask is certain where the image's own colours draw the same outline: then its object can
-leave the image that the generator made for it.
+leave the image that the generator made for it. A pseudo-label's is as certain as the teacher, its
+other views and GrabCut agree.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from data.composites import cropped, cut_outs, is_held_out
 from data.errors import InputError
 from data.pairs import Pair, PairFolder
+from data.photos import read_photo
+from data.pseudo_labels import PseudoLabel
 from saliency.refine import grabcut
 
 CERTAIN = 0.65
@@ -59,13 +62,33 @@ def _of_folder(folder: Path, held_out: bool) -> list[NDArray[np.uint8]]:
 
 def certain_cut_out(pair: Pair) -> NDArray[np.uint8] | None:
     """A pair's object, uint8 (h, w, 4), or ``None`` where its mask is not certain."""
-    if pair.border > 0:  # cut off by the frame: pasted elsewhere, it would end in a straight line
-        return None
     mask = pair.mask.astype(np.uint8)
-    if cv2.connectedComponents(mask)[0] != 2:
+    if not is_whole(mask):
         return None
     vague = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), VAGUE * max(mask.shape))
     cut = grabcut(pair.image, np.asarray(vague, np.float32)) >= 0.5
     if (cut & pair.mask).sum() < CERTAIN * (cut | pair.mask).sum():
         return None
     return cropped(pair.image, mask)
+
+
+def labelled_cut_outs(labels: list[PseudoLabel]) -> list[NDArray[np.uint8]]:
+    """The objects of labelled photos that are whole: uint8 (h, w, 4), at the labels' resolution."""
+    found = []
+    for label in labels:
+        mask = (label.label > 127).astype(np.uint8)
+        if is_whole(mask):
+            shape = mask.shape[::-1]
+            pixels = cv2.resize(read_photo(label.photo), shape, interpolation=cv2.INTER_AREA)
+            cut = cropped(np.asarray(pixels, np.uint8), mask)
+            found += [] if cut is None else [cut]
+    return found
+
+
+def is_whole(mask: NDArray[np.uint8]) -> bool:
+    """Whether a mask, 0 and 1, is one object away from the frame.
+
+    Cut off by the frame, it would end in a straight line wherever it is pasted.
+    """
+    framed = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+    return not framed and cv2.connectedComponents(mask)[0] == 2

@@ -23,6 +23,7 @@ from data.files import load_torch, save_torch, sha256_of, write_json
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
+from saliency.cutouts import labelled_cut_outs
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Evidence, Labeller, Sharpen, Views, label_photos
 from saliency.losses import LOSS_HELP, Loss
@@ -81,6 +82,10 @@ class SelfTrainConfig(StageConfig):
     empties_share: tuple[float, ...] = Field(
         (0.0,), description="share of scenes without an object: corners in which labels find none"
     )
+    own_cutouts: tuple[float, ...] = Field(
+        (0.0,),
+        description="share of the photos, the most reliable, whose objects are pasted as well",
+    )
     predict_size: int | None = Field(
         None,
         ge=32,
@@ -111,7 +116,7 @@ class SelfTrainConfig(StageConfig):
         "auto", description="where to compute", json_schema_extra={"runtime": True}
     )
 
-    @field_validator("sizes", "steps", "keep", "empties_share", mode="before")
+    @field_validator("sizes", "steps", "keep", "empties_share", "own_cutouts", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """``128,224`` as the command line gives it, and a single number of a TOML file."""
@@ -121,7 +126,7 @@ class SelfTrainConfig(StageConfig):
 
     @model_validator(mode="after")
     def _possible(self) -> SelfTrainConfig:
-        for name in ("sizes", "steps", "keep", "empties_share"):
+        for name in ("sizes", "steps", "keep", "empties_share", "own_cutouts"):
             if len(getattr(self, name)) not in (1, self.rounds):
                 option = name.replace("_", "-")
                 raise ValueError(
@@ -135,6 +140,8 @@ class SelfTrainConfig(StageConfig):
             raise ValueError("keep: must be in (0, 1]")
         if min(self.empties_share) < 0:
             raise ValueError("empties-share: must be at least 0")
+        if any(not 0 <= share <= 1 for share in self.own_cutouts):
+            raise ValueError("own-cutouts: must be in [0, 1]")
         if self.pairs_share + self.cutouts_share + max(self.empties_share) >= 1:
             raise ValueError(
                 "pairs-share, cutouts-share and empties-share: must leave room for photos"
@@ -248,7 +255,9 @@ def self_train(
         write_json(folder / "labels.json", rounds[-1])
         start = teacher if config.start == "teacher" else None
         if not (folder / "model.safetensors").exists():
-            student = _train(kept, material, config, number, folder, device, start)
+            surest = kept[: round(of_round(config.own_cutouts, number) * len(labels))]
+            mixed = replace(material, cutouts=material.cutouts + labelled_cut_outs(surest))
+            student = _train(kept, mixed, config, number, folder, device, start)
             provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
             finished(student, provenance, inherited).save_pretrained(folder)
         teacher = folder

@@ -8,8 +8,9 @@ from PIL import Image
 
 from data.composites import ENLARGED, paste
 from data.errors import InputError
-from data.pairs import Pair, write_shard
-from saliency.cutouts import certain_cut_out, load_cutouts
+from data.pairs import Pair, encode_png, write_shard
+from data.pseudo_labels import PseudoLabel
+from saliency.cutouts import certain_cut_out, labelled_cut_outs, load_cutouts
 
 Y, X = np.mgrid[:64, :64]
 DISC = (Y - 32) ** 2 + (X - 30) ** 2 <= 17**2
@@ -74,3 +75,19 @@ def test_small_cut_outs_are_not_enlarged_until_their_blur_gives_them_away() -> N
         _, mask = paste(cut, ground, np.random.default_rng(seed))
         rows = np.flatnonzero(mask.any(axis=1))
         assert rows[-1] - rows[0] < 24 * ENLARGED + 1
+
+
+def test_whole_labelled_objects_are_cut_out_of_their_photos(tmp_path: Path) -> None:
+    """Photos are larger than their labels; objects at the frame, and crowds, stay where they are."""
+    large = np.where(DISC.repeat(2, 0).repeat(2, 1)[..., None], (200, 50, 40), (60, 140, 70))
+    Image.fromarray(large.astype(np.uint8)).save(tmp_path / "photo.png")
+    at_frame = np.roll(DISC, -16, 1)
+    crowd = DISC & (np.abs(X - 30) > 3)
+    labels = [
+        PseudoLabel(tmp_path / "photo.png", encode_png(mask.astype(np.uint8) * 255), 1.0, 0.2, 0.0)
+        for mask in (at_frame, DISC, crowd)
+    ]
+    (cut,) = labelled_cut_outs(labels)
+    solid = cut[:, :, 3] > 0
+    assert 0.8 * DISC.sum() < solid.sum() < DISC.sum()
+    assert (cut[solid][:, 0] > 190).all()

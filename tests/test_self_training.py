@@ -51,6 +51,7 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
         {"pairs_share": 0.5, "cutouts_share": 0.5},
         {"empties_share": "0.7"},
         {"empties_share": "0.1,-0.1"},
+        {"own_cutouts": "1.5"},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
