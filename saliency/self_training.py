@@ -38,6 +38,9 @@ from saliency.training import (
 
 T = TypeVar("T")
 
+LISTS = ("views", "start", "sizes", "steps", "keep", "empties_share", "own_cutouts")
+"""Options that may differ from round to round."""
+
 
 class SelfTrainConfig(StageConfig):
     """Options of `saliency self-train`. Lists give one value a round, or one for all."""
@@ -54,15 +57,19 @@ class SelfTrainConfig(StageConfig):
         description="what the first round's labels rest on beside the teacher; activation: where "
         "a network pretrained on class labels responds; rbd: what stands out from the border",
     )
-    views: Views = Field(
-        "all", description="what the teacher's maps are averaged over; all: two sizes and mirrored"
+    views: tuple[Views, ...] = Field(
+        ("all",),
+        description="what the teacher's maps are averaged over; all: two sizes and mirrored; one: "
+        "its own size",
     )
     sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
     labels: Literal["soft", "hard"] = Field(
         "soft", description="hard: probabilities are rounded to 0 and 1"
     )
-    start: Literal["fresh", "teacher"] = Field(
-        "fresh", description="what students start from; teacher: of the same --encoder"
+    start: tuple[Literal["fresh", "teacher"], ...] = Field(
+        ("fresh",),
+        description="what students start from; fresh: --encoder-weights; teacher: the teacher, of "
+        "the same --encoder",
     )
     rounds: int = Field(2, ge=1, le=10, description="number of rounds")
     sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
@@ -116,17 +123,17 @@ class SelfTrainConfig(StageConfig):
         "auto", description="where to compute", json_schema_extra={"runtime": True}
     )
 
-    @field_validator("sizes", "steps", "keep", "empties_share", "own_cutouts", mode="before")
+    @field_validator(*LISTS, mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """``128,224`` as the command line gives it, and a single number of a TOML file."""
+        """``128,224`` as the command line gives it, and a single value of a TOML file."""
         if isinstance(value, str):
             return value.split(",")
         return (value,) if isinstance(value, int | float) else value
 
     @model_validator(mode="after")
     def _possible(self) -> SelfTrainConfig:
-        for name in ("sizes", "steps", "keep", "empties_share", "own_cutouts"):
+        for name in LISTS:
             if len(getattr(self, name)) not in (1, self.rounds):
                 option = name.replace("_", "-")
                 raise ValueError(
@@ -221,7 +228,7 @@ def self_train(
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
     # a student knows what its first teacher knew, whatever its own encoder starts from
     first = Segmenter.from_pretrained(teacher, "cpu").config
-    if config.start == "teacher" and first.encoder != config.encoder:
+    if "teacher" in config.start and first.encoder != config.encoder:
         raise UsageError(
             f"--encoder {config.encoder}: {teacher} has {first.encoder}, and --start teacher goes "
             "on with its weights; use that, or --start fresh"
@@ -234,10 +241,11 @@ def self_train(
     skipped: dict[str, None] = {}
     for number in range(config.rounds):
         folder = out / f"round-{number + 1}"
+        views = of_round(config.views, number)
         labeller = Labeller(
             teacher=teacher,
-            scales=_scales(teacher)[: 2 if config.views == "all" else 1],
-            mirrored=config.views == "all",
+            scales=_scales(teacher)[: 2 if views == "all" else 1],
+            mirrored=views == "all",
             evidence=config.evidence if number == 0 else "none",
             sharpen=config.sharpen,
             device=str(device),
@@ -253,7 +261,7 @@ def self_train(
             }
         )
         write_json(folder / "labels.json", rounds[-1])
-        start = teacher if config.start == "teacher" else None
+        start = teacher if of_round(config.start, number) == "teacher" else None
         if not (folder / "model.safetensors").exists():
             surest = kept[: round(of_round(config.own_cutouts, number) * len(labels))]
             mixed = replace(material, cutouts=material.cutouts + labelled_cut_outs(surest))

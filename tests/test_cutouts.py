@@ -78,7 +78,7 @@ def test_small_cut_outs_are_not_enlarged_until_their_blur_gives_them_away() -> N
 
 
 def test_whole_labelled_objects_are_cut_out_of_their_photos(tmp_path: Path) -> None:
-    """Photos are larger than their labels; objects at the frame, and crowds, stay where they are."""
+    """Photos are larger than labels; objects at the frame, and crowds, stay where they are."""
     large = np.where(DISC.repeat(2, 0).repeat(2, 1)[..., None], (200, 50, 40), (60, 140, 70))
     Image.fromarray(large.astype(np.uint8)).save(tmp_path / "photo.png")
     at_frame = np.roll(DISC, -16, 1)
