@@ -66,7 +66,7 @@ def trained(
     config = SelfTrainConfig.build({**short, **ROWS[row]})
     out = arguments.out / row.strip("-").replace(" ", "-")
     claim_folder(out, "self-train", {**config.settings(), "teacher": str(arguments.teacher)})
-    labels = "-".join(str(config.settings()[name]) for name in LABELLING)
+    labels = "-".join(str(np.ravel(config.settings()[name])[0]) for name in LABELLING)
     shared, own = arguments.out / "labels" / labels, out / "round-1" / "labels"
     if shared.exists() and not own.exists():
         shutil.copytree(shared, own)
