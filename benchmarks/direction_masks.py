@@ -24,7 +24,7 @@ from data.seeds import torch_stream
 from directions.direction import Direction
 from directions.generators import Generator, Latents, load_generator
 from directions.scores import MAX_AREA
-from eval.baselines import rbd
+from saliency.baselines import rbd
 from saliency.segmenter import Segmenter
 
 Mask = NDArray[np.bool_]

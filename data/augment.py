@@ -180,18 +180,19 @@ def apply_seeded(
 def apply_soft(
     compose: A.Compose, image: NDArray[np.uint8], label: NDArray[np.uint8], seed: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Augment a photo and its soft label with randomness from ``seed`` alone.
+    """Augment a photo and its soft label, or several, with randomness from ``seed`` alone.
 
     Args:
         compose: from :func:`augmentation`.
         image: uint8 (H, W, 3).
-        label: uint8 (h, w), 255 times a probability; brought to the photo's size first.
+        label: uint8 (h, w) or (h, w, C), 255 times a probability; first brought to the photo's
+            size.
         seed: any int.
 
     Returns:
-        uint8 (S, S, 3) and float32 (S, S) in [0, 1].
+        uint8 (S, S, 3) and float32 (S, S) or (S, S, C) in [0, 1].
     """
-    if label.shape != image.shape[:2]:
+    if label.shape[:2] != image.shape[:2]:
         label = np.asarray(cv2.resize(label, image.shape[1::-1]), dtype=np.uint8)
     compose.set_random_seed(seed % 2**32)
     result = compose(image=image, mask=label)

@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
         ("reliability", pa.float32()),
         ("area", pa.float32()),
         ("border", pa.float32()),
+        ("prior", pa.binary()),
     ]
 )
 
@@ -35,6 +36,7 @@ class PseudoLabel:
         reliability: in [0, 1], agreement of the sources that made the label.
         area: share of the photo that the label covers.
         border: share of the outermost pixels that it covers.
+        encoded_prior: PNG of :attr:`prior`, where students are to see one.
     """
 
     photo: Path
@@ -42,6 +44,7 @@ class PseudoLabel:
     reliability: float
     area: float
     border: float
+    encoded_prior: bytes | None = None
 
     @property
     def label(self) -> NDArray[np.uint8]:
@@ -50,6 +53,17 @@ class PseudoLabel:
         h and w have the photo's ratio, not its size.
         """
         return decode_png(self.encoded)
+
+    @property
+    def prior(self) -> NDArray[np.uint8]:
+        """uint8 (h, w), 255 times what a method without learning says of the photo.
+
+        Raises:
+            ValueError: none was kept.
+        """
+        if self.encoded_prior is None:
+            raise ValueError(f"{self.photo}: its label was made without a prior")
+        return decode_png(self.encoded_prior)
 
 
 def write_labels(path: Path, labels: list[PseudoLabel]) -> None:
@@ -60,6 +74,7 @@ def write_labels(path: Path, labels: list[PseudoLabel]) -> None:
         "reliability": [label.reliability for label in labels],
         "area": [label.area for label in labels],
         "border": [label.border for label in labels],
+        "prior": [label.encoded_prior for label in labels],
     }
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pydict(columns, SCHEMA), temporary, compression="none")
@@ -82,6 +97,7 @@ def read_labels(path: Path) -> list[PseudoLabel]:
             row["reliability"],
             row["area"],
             row["border"],
+            row["prior"],
         )
         for row in rows
     ]

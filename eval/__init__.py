@@ -1,1 +1,1 @@
-"""Ground floor: metrics, named protocols, benchmark runs and baselines."""
+"""Ground floor: metrics, named protocols and benchmark runs."""

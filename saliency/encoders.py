@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from data.errors import InputError, UsageError
 from data.files import sha256_of
@@ -58,11 +59,28 @@ def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
     check_encoder(name, "imagenet")
     source = torch.load(_wheel_file(), map_location="cpu", weights_only=True)
     target = encoder.state_dict()
-    mapped = dict(zip(target, source.values(), strict=False))
+    mapped = widened(dict(zip(target, source.values(), strict=False)), target)
     wrong = [key for key, value in mapped.items() if value.shape != target[key].shape]
     if len(mapped) != len(target) or wrong:
         raise InputError(f"{LITE0_PACKAGE}: its tensors do not fit {name} ({wrong[:3]})")
     encoder.load_state_dict(mapped)
+
+
+def widened(
+    weights: dict[str, torch.Tensor], like: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Weights for a network with more input channels, to which it is blind at first.
+
+    Args:
+        weights: of a network that sees fewer channels.
+        like: of one that sees more.
+    """
+    result = dict(weights)
+    for name, value in weights.items():
+        wanted = like[name].shape
+        if value.ndim == 4 and value.shape[1] < wanted[1] and value.shape[2:] == wanted[2:]:
+            result[name] = F.pad(value, (0, 0, 0, 0, 0, wanted[1] - value.shape[1]))
+    return result
 
 
 def imagenet_classifier() -> nn.Module:

@@ -18,11 +18,12 @@ TOLERANCE = 1e-3
 """Of logits, on noise: more means that a module's children are not called in their order."""
 
 
-def folded(network: nn.Module) -> nn.Module:
+def folded(network: nn.Module, channels: int = 3) -> nn.Module:
     """A copy for inference without batch norms, or the network itself where that would change it.
 
     Args:
-        network: in evaluation mode; (N, 3, H, W) in [-1, 1], sides of a multiple of 32.
+        network: in evaluation mode; (N, C, H, W) in [-1, 1], sides of a multiple of 32.
+        channels: C.
     """
     copied = copy.deepcopy(network)
     for module in list(copied.modules()):
@@ -36,7 +37,8 @@ def folded(network: nn.Module) -> nn.Module:
                 setattr(module, first, fuse_conv_bn_eval(convolution, norm))
                 setattr(module, second, _activation(norm))
     device = next(network.parameters()).device
-    noise = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
+    random = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, channels, 64, 96, generator=random).to(device) * 2 - 1
     with torch.inference_mode():
         difference = (copied(noise) - network(noise)).abs().max()
     return copied if difference <= TOLERANCE else network

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from data.pairs import PairFolder
 from data.photos import read_photo
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
+from saliency.prior import prior_map, with_prior
 from saliency.training import REPAINTED
 
 Pixels = NDArray[np.uint8]
@@ -64,6 +66,7 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         material: what is mixed in; a share of what is not there goes to the photos.
         shares: of each kind.
         hard: the photos' labels are rounded to nothing and object.
+        prior: images get a fourth channel, see :mod:`saliency.prior`; the labels must have one.
         size: side of the images.
         seed: of everything.
         length: number of items.
@@ -76,12 +79,13 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         shares: Shares,
         *,
         hard: bool = False,
+        prior: bool = False,
         size: int,
         seed: int,
         length: int,
     ) -> None:
         self.labels, self.material, self.seed = labels, material, seed
-        self.hard, self.size, self.length = hard, size, length
+        self.hard, self.prior, self.size, self.length = hard, prior, size, length
         pairs = shares.pairs if material.pairs else 0.0
         cutouts = shares.cutouts if material.cutouts else 0.0
         self.bounds = np.cumsum([pairs, cutouts, shares.empties])
@@ -98,14 +102,23 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         kind = int(np.searchsorted(self.bounds, rng.random(), side="right"))
         makers = (self._pair, self._composite, self._empty)
         made = makers[kind](rng, seed) if kind < len(makers) else None
-        image, target = made or self._photo(item, seed)
+        if made is None:
+            image, target = self._photo(item, seed)
+        else:
+            image, target = made
+            image = with_prior(image, prior_map(image)) if self.prior else image
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
 
     def _photo(self, item: int, seed: int) -> tuple[Pixels, Target]:
         label = self._label(item)
         soft = label.label
         target = np.where(soft > 127, 255, 0).astype(np.uint8) if self.hard else soft
-        return apply_soft(self.photo_compose, read_photo(label.photo), target, seed)
+        if not self.prior:
+            return apply_soft(self.photo_compose, read_photo(label.photo), target, seed)
+        prior = cv2.resize(label.prior, target.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        both = np.dstack([target, np.asarray(prior, np.uint8)])
+        image, moved = apply_soft(self.photo_compose, read_photo(label.photo), both, seed)
+        return with_prior(image, (moved[:, :, 1] * 255).astype(np.uint8)), moved[:, :, 0].copy()
 
     def _pair(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
         pairs = self.material.pairs

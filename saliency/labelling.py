@@ -24,8 +24,8 @@ from data.pairs import encode_png
 from data.photos import read_photo
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
-from eval.baselines import rbd
 from saliency.activation import ActivationMaps
+from saliency.prior import prior_map
 from saliency.refine import bilateral, grabcut, guided
 from saliency.segmenter import Segmenter
 
@@ -39,7 +39,7 @@ SOFTNESS = 0.1
 
 Evidence = Literal["activation", "rbd", "none"]
 Sharpen = Literal["grabcut", "guided", "bilateral", "none"]
-Views = Literal["all", "one"]
+Views = Literal["all", "mirrored", "one"]
 
 SHARPENERS: dict[str, Callable[[NDArray[np.uint8], Map], Map]] = {
     "grabcut": grabcut,
@@ -57,9 +57,10 @@ class Labeller:
         scales: shortest sides at which the teacher sees each photo.
         mirrored: it sees the mirror image as well.
         evidence: ``activation`` multiplies in where a class-pretrained network responds, ``rbd``
-            what stands out from the border's colours (:mod:`eval.robust_background`).
+            what stands out from the border's colours (:mod:`saliency.prior`).
         sharpen: a name of :data:`SHARPENERS`, whose result is averaged with the map, or ``none``.
         device: where the teacher computes.
+        prior: whether labels keep the photo's :func:`saliency.prior.prior_map` for the student.
     """
 
     teacher: Path
@@ -68,10 +69,15 @@ class Labeller:
     evidence: Evidence
     sharpen: Sharpen
     device: str
+    prior: bool = False
 
 
 def teacher_map(
-    teacher: Segmenter, pixels: NDArray[np.uint8], scales: tuple[int, ...], mirrored: bool
+    teacher: Segmenter,
+    pixels: NDArray[np.uint8],
+    scales: tuple[int, ...],
+    mirrored: bool,
+    prior: NDArray[np.uint8] | None = None,
 ) -> Map:
     """The teacher's map, averaged over scales and mirror images.
 
@@ -80,15 +86,17 @@ def teacher_map(
         pixels: uint8 (H, W, 3).
         scales: shortest sides.
         mirrored: whether the mirror image is averaged in.
+        prior: the photo's, for a teacher that sees one; ``None``: it is computed for every view.
 
     Returns:
         float32 (H, W) in [0, 1].
     """
     shape = pixels.shape[1::-1]
-    found = [teacher.network_map(pixels, size) for size in scales]
+    found = [teacher.network_map(pixels, size, prior) for size in scales]
     if mirrored:
         image = np.ascontiguousarray(pixels[:, ::-1])
-        maps = (teacher.network_map(image, size) for size in scales)
+        flipped = None if prior is None else np.ascontiguousarray(prior[:, ::-1])
+        maps = (teacher.network_map(image, size, flipped) for size in scales)
         found += [np.ascontiguousarray(each[:, ::-1]) for each in maps]
     enlarged = [cv2.resize(each, shape, interpolation=cv2.INTER_LINEAR) for each in found]
     averaged: Map = np.mean(enlarged, axis=0, dtype=np.float32)
@@ -137,7 +145,7 @@ def label_photo(
     photo: Path,
     labeller: Labeller,
     teacher: Segmenter,
-    evidence: Callable[[NDArray[np.uint8]], Map] | None,
+    activation: ActivationMaps | None,
 ) -> PseudoLabel:
     """Label one photo.
 
@@ -146,16 +154,21 @@ def label_photo(
         photo: its path.
         labeller: how.
         teacher: its segmenter.
-        evidence: its other evidence, a map of the same size in [0, 1].
+        activation: what gives the evidence of that name.
     """
     height, width = pixels.shape[:2]
     scale = LABEL_SIDE / min(height, width)
     if scale < 1:
         shape = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
-    probabilities = teacher_map(teacher, pixels, labeller.scales, labeller.mirrored)
-    if evidence is not None:
-        probabilities = combined(probabilities, evidence(pixels))
+    seen = labeller.prior or labeller.evidence == "rbd" or teacher.config.prior != "none"
+    prior = prior_map(pixels) if seen else None
+    probabilities = teacher_map(teacher, pixels, labeller.scales, labeller.mirrored, prior)
+    if activation is not None:
+        probabilities = combined(probabilities, activation(pixels))
+    elif labeller.evidence == "rbd" and prior is not None:
+        contrast = cv2.resize(prior.astype(np.float32) / 255, pixels.shape[1::-1])
+        probabilities = combined(probabilities, np.asarray(contrast, np.float32))
     reliability = certainty(probabilities)
     if labeller.sharpen != "none":
         probabilities, agreement = sharpened(pixels, probabilities, labeller.sharpen)
@@ -164,11 +177,16 @@ def label_photo(
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     label = (probabilities * 255).round().astype(np.uint8)
     return PseudoLabel(
-        photo, encode_png(label), reliability, float(mask.mean()), float(edge.mean())
+        photo,
+        encode_png(label),
+        reliability,
+        float(mask.mean()),
+        float(edge.mean()),
+        encode_png(prior) if labeller.prior and prior is not None else None,
     )
 
 
-_worker: tuple[Labeller, Segmenter, Callable[[NDArray[np.uint8]], Map] | None]
+_worker: tuple[Labeller, Segmenter, ActivationMaps | None]
 
 
 def _start(labeller: Labeller) -> None:
@@ -177,12 +195,8 @@ def _start(labeller: Labeller) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     teacher = Segmenter.from_pretrained(labeller.teacher, labeller.device)
-    evidence: Callable[[NDArray[np.uint8]], Map] | None = None
-    if labeller.evidence == "activation":
-        evidence = ActivationMaps(labeller.device)
-    elif labeller.evidence == "rbd":
-        evidence = rbd
-    _worker = labeller, teacher, evidence
+    activation = ActivationMaps(labeller.device) if labeller.evidence == "activation" else None
+    _worker = labeller, teacher, activation
 
 
 def _label(photo: Path) -> PseudoLabel | str:

@@ -43,6 +43,7 @@ class SegmenterConfig:
         supervision: ``none``, or ``imagenet-classes`` for an encoder pretrained on class labels.
         provenance: config, seed, code version and sha256 of what it was trained on.
         refine: name in :data:`saliency.refine.REFINERS`, used unless the caller asks for another.
+        prior: name in :data:`saliency.prior.PRIORS`, a fourth input channel.
     """
 
     encoder: str = "tu-tf_efficientnet_lite0"
@@ -51,6 +52,12 @@ class SegmenterConfig:
     supervision: Supervision = "none"
     provenance: dict[str, Any] = field(default_factory=dict)
     refine: str = "none"
+    prior: str = "none"
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input."""
+        return 3 if self.prior == "none" else 4
 
 
 def shipped() -> list[str]:
@@ -66,7 +73,7 @@ def read_config(path: Path) -> SegmenterConfig:
 
 
 def build_network(config: SegmenterConfig) -> torch.nn.Module:
-    """The U-Net of a config with random weights; (N, 3, H, W) in [-1, 1] to logits (N, 1, H, W).
+    """The U-Net of a config with random weights; (N, C, H, W) in [-1, 1] to logits (N, 1, H, W).
 
     Raises:
         SegmenterError: unknown encoder.
@@ -75,7 +82,10 @@ def build_network(config: SegmenterConfig) -> torch.nn.Module:
 
     try:
         network: torch.nn.Module = smp.Unet(
-            config.encoder, encoder_weights=None, decoder_channels=config.decoder_channels
+            config.encoder,
+            encoder_weights=None,
+            in_channels=config.channels,
+            decoder_channels=config.decoder_channels,
         )
     except (KeyError, RuntimeError) as error:
         reason = str(error).strip("'\"").splitlines()[0]
@@ -131,7 +141,7 @@ class Segmenter:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.device).to(memory_format=torch.channels_last)
-        self._inference = folded(self.network)
+        self._inference = folded(self.network, config.channels)
 
     @classmethod
     def from_pretrained(
@@ -150,12 +160,15 @@ class Segmenter:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        from saliency.prior import PRIORS
         from saliency.refine import get_refiner
 
         path = WEIGHTS / folder if (WEIGHTS / folder / "config.json").exists() else Path(folder)
         try:
             config = read_config(path / "config.json")
             get_refiner(config.refine)
+            if config.prior not in PRIORS:
+                raise ValueError(f"prior {config.prior!r}: valid are {', '.join(PRIORS)}")
             network = build_network(config)
             network.load_state_dict(load_file(path / "model.safetensors"))
         except SegmenterError as error:
@@ -206,8 +219,8 @@ class Segmenter:
 
         Args:
             image: see :func:`saliency.photo.to_rgb`.
-            refine: ``none``, ``guided`` or ``bilateral``, see :mod:`saliency.refine`; ``None``: as
-                the segmenter's config says.
+            refine: a name of :data:`saliency.refine.REFINERS`; ``None``: as the segmenter's config
+                says.
             size: shortest side at which the network sees the photo; ``None``: the config's.
 
         Returns:
@@ -224,21 +237,30 @@ class Segmenter:
         return refiner(pixels, self.network_map(pixels, size))
 
     def network_map(
-        self, pixels: NDArray[np.uint8], size: int | None = None
+        self,
+        pixels: NDArray[np.uint8],
+        size: int | None = None,
+        prior: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.float32]:
         """The saliency map as the network gives it: neither enlarged nor refined.
 
         Args:
             pixels: uint8 (H, W, 3).
             size: shortest side at which the network sees the photo; ``None``: the config's.
+            prior: the photo's :func:`saliency.prior.prior_map`, where it is known already.
 
         Returns:
             float32 (h, w) in [0, 1], at the size of :func:`network_input`.
         """
         import torch
 
+        image = network_input(pixels, size or self.config.size)
+        if self.config.prior != "none":
+            from saliency.prior import prior_map, with_prior  # scikit-image is slow to import
+
+            image = with_prior(image, prior_map(pixels) if prior is None else prior)
         with torch.inference_mode():
-            batch = torch.from_numpy(network_input(pixels, size or self.config.size).copy())
+            batch = torch.from_numpy(image.copy())
             batch = batch.to(self.device).permute(2, 0, 1)[None].float() / 127.5 - 1
             batch = batch.contiguous(memory_format=torch.channels_last)
             saliency_map: NDArray[np.float32] = (
@@ -268,8 +290,8 @@ def predict_mask(
         threshold: in [0, 1]; when given, the result is a bool mask.
         model: a segmenter, its folder, or ``None`` for the one that comes with the package.
         device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
-        refine: ``none``, ``guided`` or ``bilateral``: whether and how the map is brought to the
-            photo's edges; ``None``: as the segmenter's config says.
+        refine: ``none``, ``guided``, ``bilateral`` or ``grabcut``: whether and how the map is
+            brought to the photo's edges; ``None``: as the segmenter's config says.
 
     Returns:
         float32 (H, W) in [0, 1] at the image's own size, or bool (H, W): map >= threshold.

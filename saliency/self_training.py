@@ -24,9 +24,11 @@ from data.progress import progress
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
 from saliency.cutouts import labelled_cut_outs
+from saliency.encoders import widened
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Evidence, Labeller, Sharpen, Views, label_photos
 from saliency.losses import LOSS_HELP, Loss
+from saliency.prior import PRIOR_HELP, Prior
 from saliency.segmenter import WEIGHTS, Segmenter
 from saliency.training import (
     CHECKPOINT_SECONDS,
@@ -57,10 +59,11 @@ class SelfTrainConfig(StageConfig):
         description="what the first round's labels rest on beside the teacher; activation: where "
         "a network pretrained on class labels responds; rbd: what stands out from the border",
     )
+    prior: Prior = Field("none", description=f"students: {PRIOR_HELP}")
     views: tuple[Views, ...] = Field(
         ("all",),
-        description="what the teacher's maps are averaged over; all: two sizes and mirrored; one: "
-        "its own size",
+        description="what the teacher's maps are averaged over; all: two sizes and mirrored; "
+        "mirrored: its own size, mirrored as well; one: its own size",
     )
     sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
     labels: Literal["soft", "hard"] = Field(
@@ -99,7 +102,7 @@ class SelfTrainConfig(StageConfig):
         le=1024,
         description="shortest side at which the last student sees photos; default: its own size",
     )
-    refine: Literal["none", "guided", "bilateral"] = Field(
+    refine: Literal["none", "guided", "bilateral", "grabcut"] = Field(
         "none", description="how the last student's maps are brought to the photo's edges"
     )
     loss: Loss = Field("iou", description=LOSS_HELP)
@@ -165,6 +168,7 @@ class SelfTrainConfig(StageConfig):
             {
                 "encoder": self.encoder,
                 "encoder_weights": self.encoder_weights,
+                "prior": self.prior,
                 "size": of_round(self.sizes, round_number),
                 "steps": of_round(self.steps, round_number),
                 "loss": self.loss,
@@ -245,10 +249,11 @@ def self_train(
         labeller = Labeller(
             teacher=teacher,
             scales=_scales(teacher)[: 2 if views == "all" else 1],
-            mirrored=views == "all",
+            mirrored=views != "one",
             evidence=config.evidence if number == 0 else "none",
             sharpen=config.sharpen,
             device=str(device),
+            prior=config.prior != "none",
         )
         labels, reasons = label_photos(drawn, labeller, folder / "labels", config.workers)
         skipped |= dict.fromkeys(reasons)
@@ -295,9 +300,8 @@ def _train(
     training = config.training(round_number)
     trainer = Trainer(training, device)
     if start is not None:
-        trainer.network.load_state_dict(
-            Segmenter.from_pretrained(start, "cpu").network.state_dict()
-        )
+        begun = Segmenter.from_pretrained(start, "cpu").network.state_dict()
+        trainer.network.load_state_dict(widened(begun, trainer.network.state_dict()))
     averaged = get_ema_multi_avg_fn(config.averaging)
     average = AveragedModel(trainer.network, multi_avg_fn=averaged, use_buffers=True)
     checkpoint = folder / "checkpoint.pt"
@@ -313,6 +317,7 @@ def _train(
         material,
         shares,
         hard=config.labels == "hard",
+        prior=config.prior != "none",
         size=training.size,
         seed=training.seed,
         length=training.steps * training.batch,

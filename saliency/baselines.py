@@ -11,8 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.errors import InputError
-from eval.robust_background import robust_background
+from saliency.robust_background import robust_background
 
 Photo = NDArray[np.uint8]
 SaliencyMap = NDArray[np.float32]
@@ -90,7 +89,7 @@ def spectral_residual(photo: Photo) -> SaliencyMap:
 
 
 def rbd(photo: Photo) -> SaliencyMap:
-    """Robust background detection on superpixels, see :mod:`eval.robust_background`."""
+    """Robust background detection on superpixels, see :mod:`saliency.robust_background`."""
     return stretch(robust_background(photo))
 
 
@@ -134,9 +133,9 @@ def get_baseline(name: str) -> Baseline:
     """The baseline of that name.
 
     Raises:
-        InputError: unknown, with the known names.
+        ValueError: unknown, with the known names.
     """
     try:
         return BASELINES[name]
     except KeyError:
-        raise InputError(f"baseline {name!r}: unknown; valid: {', '.join(BASELINES)}") from None
+        raise ValueError(f"baseline {name!r}: unknown; valid: {', '.join(BASELINES)}") from None
