@@ -19,6 +19,7 @@ from PIL import Image
 from skimage import data
 
 from saliency.folding import folded
+from saliency.refine import REFINERS
 from saliency.segmenter import load_segmenter
 
 REPEATS = 5
@@ -65,7 +66,7 @@ def main() -> None:
     predict_mask(photos[400, 300])
     print(f"predict_mask, first call: {time.perf_counter() - start:.2f} s")
     for (width, height), photo in photos.items():
-        for refine in ("none", "guided", "bilateral"):
+        for refine in REFINERS:
             times = []
             for _ in range(20 if width == 400 else 5):
                 start = time.perf_counter()
