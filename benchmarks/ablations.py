@@ -41,12 +41,14 @@ ROWS: dict[str, dict[str, object]] = {
     "--pairs-share 0": {"pairs_share": 0},
     "--cutouts-share 0": {"cutouts_share": 0},
     "--empties-share 0.1": {"empties_share": "0.1"},
+    "--own-cutouts 0.2": {"own_cutouts": "0.2"},
+    "--prior rbd": {"prior": "rbd"},
     "--start teacher": {"start": "teacher"},
     "--averaging 0": {"averaging": 0},
     "--loss bce": {"loss": "bce"},
     "--loss structure": {"loss": "structure"},
 }
-LABELLING = ("evidence", "views", "sharpen", "count", "seed")
+LABELLING = ("evidence", "prior", "views", "sharpen", "count", "seed")
 """Options that labels depend on: rows that share them share their labels."""
 
 
