@@ -69,17 +69,17 @@ def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
 def widened(
     weights: dict[str, torch.Tensor], like: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Weights for a network with more input channels, to which it is blind at first.
+    """Weights for a network that sees more than three channels; to the others it is blind at first.
 
     Args:
-        weights: of a network that sees fewer channels.
-        like: of one that sees more.
+        weights: of a network that sees RGB.
+        like: of the other network.
     """
     result = dict(weights)
     for name, value in weights.items():
-        wanted = like[name].shape
-        if value.ndim == 4 and value.shape[1] < wanted[1] and value.shape[2:] == wanted[2:]:
-            result[name] = F.pad(value, (0, 0, 0, 0, 0, wanted[1] - value.shape[1]))
+        out, channels, *kernel = like[name].shape if like[name].ndim == 4 else (0, 0)
+        if value.shape == (out, 3, *kernel):
+            result[name] = F.pad(value, (0, 0, 0, 0, 0, channels - 3))
     return result
 
 

@@ -23,8 +23,8 @@ from saliency.confidence import confidence
 from saliency.refine import REFINERS, bilateral, grabcut, guided, refine
 from saliency.segmenter import Segmenter
 
-METHODS = {**REFINERS, "grabcut": grabcut}
-SHARPENERS = ["guided", "bilateral", "grabcut"]
+METHODS = {**REFINERS, "the cut alone": grabcut}
+SHARPENERS = ["guided", "bilateral", "grabcut", "the cut alone"]
 
 
 def scene(height: int = 90, width: int = 120) -> tuple[NDArray, NDArray, NDArray]:
