@@ -238,7 +238,10 @@ def self_train(
             "on with its weights; use that, or --start fresh"
         )
     inherited = first.supervision
-    origin = {"teacher_sha256": sha256_of(teacher / "model.safetensors")}
+    origin = {
+        "teacher_sha256": sha256_of(teacher / "model.safetensors"),
+        "teacher": first.provenance,
+    }
     order = numpy_stream("photos", config.seed).permutation(len(photos))
     drawn = [photos[index] for index in order[: config.count]]
     rounds: list[dict[str, Any]] = []

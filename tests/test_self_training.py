@@ -116,7 +116,8 @@ def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_no
     tiny_model: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
     teacher = Segmenter.from_pretrained(tiny_model, "cpu")
-    teacher.config = replace(teacher.config, supervision="imagenet-classes")
+    made_by = {"training": {"seed": 3}}
+    teacher.config = replace(teacher.config, supervision="imagenet-classes", provenance=made_by)
     teacher.save_pretrained(tmp_path / "teacher")
     config = SelfTrainConfig(
         encoder=TINY_ENCODER,
@@ -139,6 +140,7 @@ def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_no
     made = self_train(photos, tmp_path / "teacher", Material(), config, out, cpu)
     student = Segmenter.from_pretrained(out, "cpu").config
     assert student.supervision == "imagenet-classes"
+    assert student.provenance["teacher"] == made_by
     assert (student.size, student.refine) == (96, "guided")
     assert made.rounds[0]["labelled"] + len(made.skipped) == 70
 
