@@ -37,7 +37,7 @@ from saliency.segmenter import Segmenter
 
 Map = NDArray[np.float32]
 Refiner = Callable[[NDArray[np.uint8], Map], Map]
-ALL: dict[str, Refiner] = {**REFINERS, "grabcut": grabcut}
+ALL: dict[str, Refiner] = {**REFINERS, "the cut alone": grabcut}
 FOUND_SIGMAS = {"sigma_spatial": 16, "sigma_luma": 16, "sigma_chroma": 8}
 FOUND_AT_ALL = 0.5
 """IoU of a composite's map before refinement."""
@@ -83,8 +83,8 @@ def alternatives() -> dict[str, Refiner]:
     """Settings beside the defaults."""
     found: dict[str, Refiner] = {
         f"guided 1/{share} {epsilon:g}": partial(guided, radius=1 / share, epsilon=epsilon)
-        for share in (32, 16, 8, 4)
-        for epsilon in (1e-6, 1e-4, 1e-2)
+        for share in (64, 32, 16, 8)
+        for epsilon in (1e-5, 1e-4, 1e-3)
     }
     found["bilateral, as FOUND"] = trusting
     found["bilateral 24 4 4"] = partial(bilateral, sigma_spatial=24, sigma_luma=4, sigma_chroma=4)

@@ -22,6 +22,8 @@ GUIDED_SIDE = 320
 GUIDED_REACH = 18
 """Pixels on either side that its windows have there at most. He & Sun subsample by a quarter of the
 radius and more: coefficients that are means over wide windows are smooth."""
+GUIDED_RADIUS = 7
+"""Pixels of the map on either side of its windows: about as far as outlines lie off the edge."""
 BILATERAL_SIDE = 320
 """Shortest side, in pixels, at which the bilateral solver works at most."""
 GRABCUT_SIDE = 160
@@ -33,7 +35,9 @@ ROUNDING = 1e-4
 """Maps may leave [0, 1] by this much."""
 
 
-def guided(photo: Photo, saliency_map: Map, radius: float = 1 / 8, epsilon: float = 1e-4) -> Map:
+def guided(
+    photo: Photo, saliency_map: Map, radius: float | None = None, epsilon: float = 1e-4
+) -> Map:
     """Colour guided filter: the map as a locally linear function of the photo's colours.
 
     He, Sun & Tang, Guided Image Filtering (TPAMI 2013), equations 19 to 21, in the fast version of
@@ -42,7 +46,8 @@ def guided(photo: Photo, saliency_map: Map, radius: float = 1 / 8, epsilon: floa
     Args:
         photo: uint8 (H, W, 3).
         saliency_map: float32 (h, w) in [0, 1]; any resolution, often lower than the photo's.
-        radius: half the window's side, as a share of the photo's shortest side.
+        radius: half the window's side, as a share of the photo's shortest side; ``None``: 7 pixels
+            of the map, but at most an eighth.
         epsilon: regularisation, in squared intensities of a photo in [0, 1]; edges whose contrast
             is well above its square root are kept.
 
@@ -53,6 +58,8 @@ def guided(photo: Photo, saliency_map: Map, radius: float = 1 / 8, epsilon: floa
         ValueError: wrong shapes or types, or values outside [0, 1].
     """
     saliency_map = _checked(photo, saliency_map)
+    if radius is None:
+        radius = min(1 / 8, GUIDED_RADIUS / min(saliency_map.shape))
     if not (radius > 0 and epsilon > 0):
         raise ValueError(f"radius {radius}, epsilon {epsilon}: must be above 0")
     shape = _bounded(saliency_map.shape, min(GUIDED_SIDE, round(GUIDED_REACH / radius)))

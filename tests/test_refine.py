@@ -136,11 +136,20 @@ def test_guided_is_the_windows_linear_regression() -> None:
     np.testing.assert_allclose(found, expected.clip(0, 1), atol=1e-5)
 
 
+def test_guided_windows_are_a_few_pixels_of_the_map_wide() -> None:
+    """The same map at four times the size is trusted four times as far, up to an eighth."""
+    photo, _, blurred = scene(240, 320)
+    small = cv2.resize(blurred, (160, 120), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(guided(photo, small), guided(photo, small, radius=7 / 120))
+    tiny = cv2.resize(blurred, (32, 24), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(guided(photo, tiny), guided(photo, tiny, radius=1 / 8))
+
+
 def test_guided_needs_no_more_than_wide_windows_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, truth, blurred = scene(240, 320)
-    coarse = guided(photo, blurred)
+    coarse = guided(photo, blurred, radius=1 / 8)
     monkeypatch.setattr("saliency.refine.GUIDED_REACH", 1000)
-    fine = guided(photo, blurred)
+    fine = guided(photo, blurred, radius=1 / 8)
     assert 0 < np.abs(coarse - fine).mean() < 0.01
     assert ((coarse >= 0.5) == truth).mean() > ((fine >= 0.5) == truth).mean() - 0.002
 
