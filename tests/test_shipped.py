@@ -18,7 +18,7 @@ from saliency.mask_recipe import recipe_of
 from saliency.segmenter import WEIGHTS, Segmenter, shipped
 
 MEBIBYTE = 1024 * 1024
-SUPERVISION = {"default": "imagenet-classes"}
+SUPERVISION = {"default": "imagenet-classes", "strict": "none"}
 
 
 @pytest.fixture(scope="module")
