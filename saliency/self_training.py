@@ -227,7 +227,7 @@ def self_train(
         device: where to compute.
 
     Raises:
-        UsageError: students are to start from a teacher with another encoder.
+        UsageError: students are to start from a teacher with another encoder or more channels.
     """
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
     # a student knows what its first teacher knew, whatever its own encoder starts from
@@ -236,6 +236,11 @@ def self_train(
         raise UsageError(
             f"--encoder {config.encoder}: {teacher} has {first.encoder}, and --start teacher goes "
             "on with its weights; use that, or --start fresh"
+        )
+    if "teacher" in config.start and config.prior == "none" != first.prior:
+        raise UsageError(
+            f"--prior none: {teacher} sees a fourth channel, and --start teacher goes on with its "
+            f"weights; use --prior {first.prior}, or --start fresh"
         )
     inherited = first.supervision
     origin = {

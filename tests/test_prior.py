@@ -10,6 +10,7 @@ import torch
 from conftest import TINY_ENCODER, disc_pair
 from PIL import Image
 
+from data.errors import UsageError
 from data.pairs import PairFolder, encode_png, write_shard
 from data.pseudo_labels import PseudoLabel, read_labels
 from saliency.encoders import widened
@@ -124,6 +125,17 @@ def test_pairs_get_the_channel(tmp_path: Path) -> None:
     image, mask = stream[0]
     assert image.shape == (4, 32, 32)
     assert image[3][mask].float().mean() > image[3][~mask].float().mean() + 100
+
+
+def test_a_student_that_starts_from_its_teacher_sees_no_less(
+    with_channel: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    config = SelfTrainConfig(
+        encoder=TINY_ENCODER, start=("teacher",), rounds=1, sizes=(32,), steps=(1,), keep=(1.0,)
+    )
+    photos = sorted(photo_folder.iterdir())
+    with pytest.raises(UsageError, match=r"--prior none: .* use --prior rbd"):
+        self_train(photos, with_channel, Material(), config, tmp_path, torch.device("cpu"))
 
 
 def test_a_student_may_see_more_than_its_teacher(photo_folder: Path, tmp_path: Path) -> None:
