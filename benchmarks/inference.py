@@ -1,6 +1,6 @@
 """Time of `import saliency` and of `predict_mask` on 400x300 and on 12 megapixels.
 
-    python benchmarks/inference.py
+    python benchmarks/inference.py [--model strict]
 
 Prints the import as a ratio to a bare `import numpy, PIL`, the calls in milliseconds, and what
 folding the batch norms is worth.
@@ -8,6 +8,7 @@ folding the batch norms is worth.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -35,13 +36,14 @@ def import_seconds(statement: str) -> float:
     return statistics.median(times)
 
 
-def folding_ratio(size: int = 224) -> tuple[float, float]:
+def folding_ratio(model: str) -> tuple[float, float]:
     """Median milliseconds of the bare network and of its folded copy, measured in turns."""
-    segmenter = load_segmenter()
-    pixels = torch.rand(1, 3, size, size * 4 // 3 // 32 * 32)
+    segmenter = load_segmenter(model)
+    size, channels = segmenter.config.size, segmenter.config.channels
+    pixels = torch.rand(1, channels, size, size * 4 // 3 // 32 * 32)
     batch = pixels.contiguous(memory_format=torch.channels_last)
     times: dict[str, list[float]] = {"bare": [], "folded": []}
-    networks = {"bare": segmenter.network, "folded": folded(segmenter.network)}
+    networks = {"bare": segmenter.network, "folded": folded(segmenter.network, channels)}
     with torch.inference_mode():
         for turn in range(4 * REPEATS + 2):
             for name, network in networks.items():
@@ -53,6 +55,9 @@ def folding_ratio(size: int = 224) -> tuple[float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="default", help="segmenter")
+    model = parser.parse_args().model
     ours = import_seconds("import saliency")
     bare = import_seconds("import numpy, PIL.Image")
     print(f"import saliency: {ours:.2f} s, {ours / bare:.2f} x of importing numpy and PIL")
@@ -63,20 +68,20 @@ def main() -> None:
     original = Image.fromarray(data.chelsea())
     photos = {shape: np.asarray(original.resize(shape)) for shape in ((400, 300), (4000, 3000))}
     start = time.perf_counter()
-    predict_mask(photos[400, 300])
+    predict_mask(photos[400, 300], model=model)
     print(f"predict_mask, first call: {time.perf_counter() - start:.2f} s")
     for (width, height), photo in photos.items():
         for refine in REFINERS:
             times = []
             for _ in range(20 if width == 400 else 5):
                 start = time.perf_counter()
-                predict_mask(photo, refine=refine)
+                predict_mask(photo, refine=refine, model=model)
                 times.append(1000 * (time.perf_counter() - start))
             print(
                 f"predict_mask, later calls, {width}x{height}, {refine}: "
                 f"median {statistics.median(times):.0f} ms"
             )
-    bare_ms, folded_ms = folding_ratio()
+    bare_ms, folded_ms = folding_ratio(model)
     print(
         f"network: {bare_ms:.0f} ms, with batch norms folded {folded_ms:.0f} ms, "
         f"{bare_ms / folded_ms:.2f} x"
