@@ -23,7 +23,7 @@ GUIDED_REACH = 18
 """Pixels on either side that its windows have there at most. He & Sun subsample by a quarter of the
 radius and more: coefficients that are means over wide windows are smooth."""
 GUIDED_RADIUS = 7
-"""Pixels of the map on either side of its windows: about as far as outlines lie off the edge."""
+"""Pixels of the map on either side of its windows; chosen on composites, see docs/accuracy.md."""
 BILATERAL_SIDE = 320
 """Shortest side, in pixels, at which the bilateral solver works at most."""
 GRABCUT_SIDE = 160
@@ -179,8 +179,8 @@ def grabcut(
 def grabcut_mean(photo: Photo, saliency_map: Map) -> Map:
     """The mean of the map and its :func:`grabcut`: the cut's mask, with the map's own doubts.
 
-    One iteration: more make it slower and hardly better. Outlines in large photos follow the photo
-    by a narrow :func:`guided` filter.
+    One iteration, since users wait for it. Outlines in large photos follow the photo by a narrow
+    :func:`guided` filter.
 
     Args:
         photo: uint8 (H, W, 3).

@@ -256,7 +256,7 @@ class Segmenter:
 
         image = network_input(pixels, size or self.config.size)
         if self.config.prior != "none":
-            from saliency.prior import prior_map, with_prior  # scikit-image is slow to import
+            from saliency.prior import prior_map, with_prior
 
             image = with_prior(image, prior_map(pixels) if prior is None else prior)
         with torch.inference_mode():
