@@ -53,7 +53,7 @@ class ActivationMaps:
             batch = batch.permute(2, 0, 1)[None].float() / 127.5 - 1
             batch = batch.contiguous(memory_format=torch.channels_last)
             features = self.network.forward_features(batch)  # type: ignore[operator]
-            energy = features.square().sum(dim=1, keepdim=True).sqrt()
+            energy = features.float().square().sum(dim=1, keepdim=True).sqrt()
             enlarged = F.interpolate(energy, (height, width), mode="bicubic", align_corners=False)
             total += _stretched(enlarged[0, 0])
         saliency_map: NDArray[np.float32] = _stretched(total).cpu().numpy()

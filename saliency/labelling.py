@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.pairs import encode_png
 from data.photos import read_photo
+from data.precision import mixed_precision
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.activation import ActivationMaps
@@ -163,9 +164,11 @@ def label_photo(
         pixels = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
     seen = labeller.prior or labeller.evidence == "rbd" or teacher.config.prior != "none"
     prior = prior_map(pixels) if seen else None
-    probabilities = teacher_map(teacher, pixels, labeller.scales, labeller.mirrored, prior)
-    if activation is not None:
-        probabilities = combined(probabilities, activation(pixels))
+    with mixed_precision(teacher.device):
+        probabilities = teacher_map(teacher, pixels, labeller.scales, labeller.mirrored, prior)
+        evidence = None if activation is None else activation(pixels)
+    if evidence is not None:
+        probabilities = combined(probabilities, evidence)
     elif labeller.evidence == "rbd" and prior is not None:
         contrast = cv2.resize(prior.astype(np.float32) / 255, pixels.shape[1::-1])
         probabilities = combined(probabilities, np.asarray(contrast, np.float32))
