@@ -28,6 +28,7 @@ from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.activation import ActivationMaps
 from saliency.prior import prior_map
 from saliency.refine import bilateral, grabcut, guided
+from saliency.resizing import bounded, resized
 from saliency.segmenter import Segmenter
 
 Map = NDArray[np.float32]
@@ -157,11 +158,7 @@ def label_photo(
         teacher: its segmenter.
         activation: what gives the evidence of that name.
     """
-    height, width = pixels.shape[:2]
-    scale = LABEL_SIDE / min(height, width)
-    if scale < 1:
-        shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
+    pixels = resized(pixels, bounded(pixels.shape, LABEL_SIDE))
     seen = labeller.prior or labeller.evidence == "rbd" or teacher.config.prior != "none"
     prior = prior_map(pixels) if seen else None
     with mixed_precision(teacher.device):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency.baselines import stretch
+from saliency.resizing import bounded, resized
 from saliency.robust_background import robust_background
 
 Prior = Literal["none", "rbd"]
@@ -34,11 +35,8 @@ def prior_map(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         uint8 (h, w), 255 times the saliency, of the photo's ratio, shortest side at most 96 px.
     """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, PRIOR_SIDE / min(height, width))
-    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
-    saliency = stretch(robust_background(small, side=min(shape)))
+    small = resized(pixels, bounded(pixels.shape, PRIOR_SIDE))
+    saliency = stretch(robust_background(small, side=min(small.shape[:2])))
     return np.asarray((saliency * 255).round(), np.uint8)
 
 

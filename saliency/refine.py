@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency.resizing import bounded, resized
+
 Photo = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
@@ -62,17 +64,17 @@ def guided(
         radius = min(1 / 8, GUIDED_RADIUS / min(saliency_map.shape))
     if not (radius > 0 and epsilon > 0):
         raise ValueError(f"radius {radius}, epsilon {epsilon}: must be above 0")
-    shape = _bounded(saliency_map.shape, min(GUIDED_SIDE, round(GUIDED_REACH / radius)))
+    shape = bounded(saliency_map.shape, min(GUIDED_SIDE, round(GUIDED_REACH / radius)))
     reach = radius * min(photo.shape[:2])
     window = (
         _window(reach * shape[1] / photo.shape[1]),  # OpenCV: width first
         _window(reach * shape[0] / photo.shape[0]),
     )
-    guide = _resized(photo, shape).astype(np.float64) / 255
-    slopes, intercept = _local_linear_model(guide, _resized(saliency_map, shape), window, epsilon)
-    refined = _resized(intercept, photo.shape)
+    guide = resized(photo, shape).astype(np.float64) / 255
+    slopes, intercept = _local_linear_model(guide, resized(saliency_map, shape), window, epsilon)
+    refined = resized(intercept, photo.shape)
     for channel in range(3):  # one by one, which keeps a 12-megapixel photo within memory
-        slope = _resized(slopes[channel] / 255, photo.shape)
+        slope = resized(slopes[channel] / 255, photo.shape)
         refined += cv2.multiply(slope, photo[:, :, channel], dtype=cv2.CV_32F)
     return np.clip(refined, 0, 1, out=refined)
 
@@ -112,15 +114,15 @@ def bilateral(
     saliency_map = _checked(photo, saliency_map)
     from saliency.bilateral_grid import solve  # SciPy is slow to import
 
-    shape = _bounded(photo.shape, BILATERAL_SIDE)
+    shape = bounded(photo.shape, BILATERAL_SIDE)
     if confidence is None:
         confidence = np.abs(2 * saliency_map - 1)
     elif confidence.shape != saliency_map.shape:
         raise ValueError(f"confidence {confidence.shape}: must be {saliency_map.shape}, as the map")
     solution = solve(
-        _resized(photo, shape),
-        _resized(saliency_map, shape),
-        _resized(confidence, shape),
+        resized(photo, shape),
+        resized(saliency_map, shape),
+        resized(confidence, shape),
         sigmas=(sigma_spatial, sigma_luma, sigma_chroma),
         smoothness=smoothness,
     )
@@ -159,21 +161,21 @@ def grabcut(
         ValueError: wrong shapes or types, or values outside [0, 1].
     """
     saliency_map = _checked(photo, saliency_map)
-    shape = _bounded(photo.shape, GRABCUT_SIDE)
-    small = _resized(saliency_map, shape)
+    shape = bounded(photo.shape, GRABCUT_SIDE)
+    small = resized(saliency_map, shape)
     object_, ground = small >= 0.5, small < 0.5
     if min(object_.sum(), ground.sum()) < GRABCUT_PIXELS:
-        return _resized(saliency_map, photo.shape).clip(0, 1)
+        return resized(saliency_map, photo.shape).clip(0, 1)
     labels = np.where(object_, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[ground & (small <= np.quantile(small[ground], low))] = cv2.GC_BGD
     labels[object_ & (small >= np.quantile(small[object_], 1 - high))] = cv2.GC_FGD
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(seed)
-    small_photo = _resized(photo, shape)
+    small_photo = resized(photo, shape)
     rectangle = (0, 0, shape[1], shape[0])  # unused, the labels count
     cv2.grabCut(small_photo, labels, rectangle, *models, iterations, cv2.GC_INIT_WITH_MASK)
     mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    return _resized(mask.astype(np.float32), photo.shape)
+    return resized(mask.astype(np.float32), photo.shape)
 
 
 def grabcut_mean(photo: Photo, saliency_map: Map) -> Map:
@@ -201,7 +203,7 @@ def grabcut_mean(photo: Photo, saliency_map: Map) -> Map:
 def none(photo: Photo, saliency_map: Map) -> Map:
     """The map itself, brought to the photo's size."""
     saliency_map = _checked(photo, saliency_map)
-    return _resized(saliency_map, photo.shape).clip(0, 1)
+    return resized(saliency_map, photo.shape).clip(0, 1)
 
 
 REFINERS: dict[str, Callable[[Photo, Map], Map]] = {
@@ -287,22 +289,6 @@ def _window_sum(values: NDArray[np.float64], window: tuple[int, int]) -> NDArray
 
 def _window(reach: float) -> int:
     return 2 * max(1, int(reach + 0.5)) + 1
-
-
-def _bounded(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """(H, W) shrunk until its shortest side is at most ``side``."""
-    scale = min(1.0, side / min(shape[:2]))
-    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
-
-
-def _resized(image: NDArray, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
-    """The image at (H, W): averaged where it shrinks, interpolated where it grows."""
-    height, width = shape[:2]
-    if image.shape[:2] == (height, width):
-        return image.copy()
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=how))
 
 
 def _checked(photo: Photo, saliency_map: Map) -> Map:
