@@ -48,6 +48,10 @@ ROWS: dict[str, dict[str, object]] = {
     "--start teacher": {"start": "teacher"},
     "--averaging 0": {"averaging": 0},
     "--averaging 0.99": {"averaging": 0.99},
+    "--encoder tu-tf_efficientnet_lite1": {"encoder": "tu-tf_efficientnet_lite1"},
+    "--encoder tu-tf_efficientnet_lite2": {"encoder": "tu-tf_efficientnet_lite2"},
+    "--sizes 64": {"sizes": "64"},
+    "--sizes 128": {"sizes": "128"},
     "--loss bce": {"loss": "bce"},
     "--loss structure": {"loss": "structure"},
 }
@@ -119,7 +123,7 @@ def main() -> None:
     for row in dict.fromkeys([FIRST, *(arguments.row or ROWS)]):
         student = trained(row, arguments, photos, material)
         ious = np.array([hard_iou(student.predict(image), truth) for image, truth in measured])
-        agreements = [agreement(student, photo, arguments.size, "none") for photo in unseen]
+        agreements = [agreement(student, photo, student.config.size, "none") for photo in unseen]
         flip, scale = np.mean(agreements, axis=0)
         first = ious if first is None else first
         low, high = interval(ious - first)

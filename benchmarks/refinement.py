@@ -5,6 +5,9 @@
     python benchmarks/refinement.py time                     # 400 x 300 and 12 megapixels
     python benchmarks/refinement.py against bilateral_solver.py PHOTO...
 
+The first three compare with dense CRF as well where `pip install pydensecrf2==1.1` was given; it is
+compiled on installation, and the package does not need it.
+
 `composites` is what settings are chosen by: cut-outs of the photos in OBJECTS that have a white
 background, pasted over corners of those in PHOTOS; only pairs count where the segmenter found the
 object at all (IoU above 0.5 before refinement). `against` runs the file of that name of FOUND
@@ -14,6 +17,7 @@ object at all (IoU above 0.5 before refinement). `against` runs the file of that
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import statistics
 import time
@@ -33,11 +37,40 @@ from data.photos import read_photo
 from eval.benchmark import score
 from eval.protocols import get_protocol
 from saliency.refine import REFINERS, bilateral, grabcut, guided
+from saliency.resizing import bounded, resized
 from saliency.segmenter import Segmenter
 
 Map = NDArray[np.float32]
 Refiner = Callable[[NDArray[np.uint8], Map], Map]
+
+DENSE_CRF = "pydensecrf.densecrf"
+CRF_SIDE = 320
+"""Shortest side at which dense CRF works, as the bilateral solver's."""
+
+
+def dense_crf(photo: NDArray[np.uint8], saliency_map: Map, steps: int = 10, srgb: int = 5) -> Map:
+    """Dense CRF (Kraehenbuehl & Koltun 2011) with the settings usual for saliency maps.
+
+    Those of DSS (Hou et al., CVPR 2017) and its successors, but for ``steps`` of mean field.
+    """
+    crf = importlib.import_module(DENSE_CRF)
+    height, width = shape = bounded(photo.shape, CRF_SIDE)
+    probability = resized(saliency_map, shape).clip(1e-4, 1 - 1e-4)
+    both = np.stack([1 - probability, probability]).reshape(2, -1)
+    field = crf.DenseCRF2D(width, height, 2)
+    field.setUnaryEnergy(np.ascontiguousarray(-np.log(both), np.float32))
+    field.addPairwiseGaussian(sxy=3, compat=3)
+    colours = np.ascontiguousarray(resized(photo, shape))
+    field.addPairwiseBilateral(sxy=60, srgb=srgb, rgbim=colours, compat=5)
+    found = np.array(field.inference(steps), np.float32)[1].reshape(shape)
+    return resized(found, photo.shape).clip(0, 1)
+
+
 ALL: dict[str, Refiner] = {**REFINERS, "the cut alone": grabcut}
+if importlib.util.find_spec(DENSE_CRF.partition(".")[0]):
+    ALL["dense CRF"] = dense_crf
+else:
+    print("dense CRF is left out: pip install pydensecrf2==1.1")
 FOUND_SIGMAS = {"sigma_spatial": 16, "sigma_luma": 16, "sigma_chroma": 8}
 FOUND_AT_ALL = 0.5
 """IoU of a composite's map before refinement."""
@@ -88,6 +121,9 @@ def alternatives() -> dict[str, Refiner]:
     }
     found["bilateral, as FOUND"] = trusting
     found["bilateral 24 4 4"] = partial(bilateral, sigma_spatial=24, sigma_luma=4, sigma_chroma=4)
+    if "dense CRF" in ALL:
+        for steps, srgb in ((1, 5), (3, 5), (10, 3), (10, 13)):
+            found[f"dense CRF {steps} {srgb}"] = partial(dense_crf, steps=steps, srgb=srgb)
     for low, high in ((0.5, 0.5), (0.75, 0.75), (0.9, 0.1)):
         found[f"grabcut {low} {high}"] = partial(grabcut, low=low, high=high)
     return found

