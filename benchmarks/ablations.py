@@ -50,6 +50,8 @@ ROWS: dict[str, dict[str, object]] = {
     "--averaging 0.99": {"averaging": 0.99},
     "--encoder tu-tf_efficientnet_lite1": {"encoder": "tu-tf_efficientnet_lite1"},
     "--encoder tu-tf_efficientnet_lite2": {"encoder": "tu-tf_efficientnet_lite2"},
+    "--decoder-channels 64,32,16,8,8": {"decoder_channels": "64,32,16,8,8"},
+    "--decoder-channels 256,128,64,32,16": {"decoder_channels": "256,128,64,32,16"},
     "--sizes 64": {"sizes": "64"},
     "--sizes 128": {"sizes": "128"},
     "--loss bce": {"loss": "bce"},

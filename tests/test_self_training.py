@@ -51,6 +51,8 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
         {"empties_share": "0.7"},
         {"empties_share": "0.1,-0.1"},
         {"own_cutouts": "1.5"},
+        {"decoder_channels": "32,16"},
+        {"decoder_channels": "32,16,8,8,0"},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
@@ -208,6 +210,11 @@ def test_students_start_from_a_teacher_of_their_own_kind_only(
     photos = sorted(photo_folder.iterdir())
     with pytest.raises(UsageError, match=f"--encoder resnet18: .* has {TINY_ENCODER}"):
         self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
+    narrow = SelfTrainConfig.build(
+        {**config.settings(), "encoder": TINY_ENCODER, "decoder_channels": "32,16,8,8,4"}
+    )
+    with pytest.raises(UsageError, match=r"--decoder-channels 32,16,8,8,4: .* has 16,16,8,8,8"):
+        self_train(photos, tiny_model, Material(), narrow, tmp_path, torch.device("cpu"))
 
 
 def test_hard_labels_are_rounded(photo_folder: Path) -> None:

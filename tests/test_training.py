@@ -236,6 +236,14 @@ def test_an_unknown_encoder_names_some_valid_ones(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_decoder_is_as_wide_as_asked(disc_pairs: Path, tmp_path: Path) -> None:
+    train(disc_pairs, tmp_path, decoder_channels="32,16,8,8,4")
+    segmenter = Segmenter.from_pretrained(tmp_path, "cpu")
+    assert segmenter.config.decoder_channels == (32, 16, 8, 8, 4)
+    stages = segmenter.network.get_submodule("decoder.blocks").children()
+    assert [stage.conv2[0].out_channels for stage in stages] == [32, 16, 8, 8, 4]  # type: ignore[index,union-attr]
+
+
 def test_split(disc_pairs: Path) -> None:
     pairs = PairFolder(disc_pairs)
     training_half, held_out = split_pairs(pairs, 0.25, 0)
