@@ -135,25 +135,17 @@ def read_note(shard: Path) -> dict[str, Any]:
 
 
 class PairFolder:
-    """All pairs of a folder, encoded in memory, decoded on access.
+    """All pairs of one or more folders, encoded in memory, decoded on access.
 
     Args:
-        folder: with ``pairs-*.parquet`` files.
+        folders: with ``pairs-*.parquet`` files; images may differ in size from folder to folder.
 
     Raises:
-        InputError: missing, empty or damaged.
+        InputError: one is missing, empty or damaged.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        tables = []
-        for shard in list_shards(folder):
-            try:
-                tables.append(pq.read_table(shard, columns=SCHEMA.names))
-            except (pa.ArrowInvalid, OSError, KeyError) as error:
-                raise InputError(f"{shard}: damaged shard ({error})") from None
-        self._rows = pa.concat_tables(tables).combine_chunks()
-        if len(self._rows) == 0:
-            raise InputError(f"{folder}: its shards hold no pairs")
+    def __init__(self, *folders: Path | str) -> None:
+        self._rows = pa.concat_tables(map(_rows, folders)).combine_chunks()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -170,20 +162,34 @@ class PairFolder:
         )
 
 
-def pairs_provenance(folder: Path | str) -> dict[str, Any]:
-    """The folder's fingerprint and the settings it was made with.
+def _rows(folder: Path | str) -> pa.Table:
+    tables = []
+    for shard in list_shards(folder):
+        try:
+            tables.append(pq.read_table(shard, columns=SCHEMA.names))
+        except (pa.ArrowInvalid, OSError, KeyError) as error:
+            raise InputError(f"{shard}: damaged shard ({error})") from None
+    rows = pa.concat_tables(tables)
+    if len(rows) == 0:
+        raise InputError(f"{folder}: its shards hold no pairs")
+    return rows
+
+
+def pairs_provenance(*folders: Path | str) -> dict[str, Any]:
+    """The folders' fingerprint and the settings they were made with.
 
     Returns:
-        ``sha256`` over its shards' contents in order, and ``run``, as `saliency synth` recorded it.
+        ``sha256`` over their shards' contents in order, and ``run``, as `saliency synth` recorded
+        it; of several folders ``runs``.
     """
     digest = hashlib.sha256()
-    for shard in list_shards(folder):
-        digest.update(sha256_of(shard).encode())
-    record = Path(folder) / RUN_FILE
-    return {
-        "sha256": digest.hexdigest(),
-        "run": read_json(record) if record.exists() else None,
-    }
+    for folder in folders:
+        for shard in list_shards(folder):
+            digest.update(sha256_of(shard).encode())
+    records = [Path(folder) / RUN_FILE for folder in folders]
+    runs = [read_json(record) if record.exists() else None for record in records]
+    made = {"run": runs[0]} if len(runs) == 1 else {"runs": runs}
+    return {"sha256": digest.hexdigest(), **made}
 
 
 def total_rejections(notes: list[dict[str, Any]]) -> dict[str, int]:

@@ -292,6 +292,9 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_provenance_follows_the_content(undisturbed: Path, tmp_path: Path) -> None:
     before = pairs_provenance(undisturbed)["sha256"]
     assert pairs_provenance(undisturbed)["sha256"] == before
+    twice = pairs_provenance(undisturbed, undisturbed)
+    assert twice["sha256"] != before
+    assert twice["runs"] == [pairs_provenance(undisturbed)["run"]] * 2
     sorted(undisturbed.glob(SHARDS))[-1].unlink()
     assert pairs_provenance(undisturbed)["sha256"] != before
 

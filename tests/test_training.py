@@ -14,7 +14,7 @@ from data.augment import apply_seeded, augmentation
 from data.composites import Composites
 from data.errors import InputError
 from data.files import load_torch
-from data.pairs import PairFolder, write_shard
+from data.pairs import PairFolder, pairs_provenance, write_shard
 from saliency import encoders, training
 from saliency.encoders import LITE0, load_imagenet_weights
 from saliency.segmenter import Segmenter, SegmenterConfig, SegmenterError, build_network
@@ -251,6 +251,22 @@ def test_split(disc_pairs: Path) -> None:
     assert len(held_out) == 15
     assert split_pairs(pairs, 0.25, 0) == (training_half, held_out)
     assert split_pairs(pairs, 0.25, 1)[1] != held_out
+
+
+def test_pairs_of_several_folders_and_sizes_are_mixed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sides = {"small": 32, "large": 48}
+    for name, side in sides.items():
+        made = [disc_pair(rng, number, side) for number in range(6)]
+        write_shard(tmp_path / name / "pairs-00000.parquet", made, {})
+    folders = [tmp_path / name for name in sides]
+    pairs = PairFolder(*folders)
+    assert [pairs[index].image.shape[0] for index in range(12)] == [32] * 6 + [48] * 6
+    config = TrainConfig.build({**TINY, "steps": 2})
+    report = train_segmenter(pairs, config, tmp_path, CPU, pairs_provenance(*folders))
+    assert report.training_pairs + report.validation_pairs == 12
+    with pytest.raises(InputError, match="absent: no such folder"):
+        PairFolder(folders[0], tmp_path / "absent")
 
 
 def test_too_few_pairs(tmp_path: Path) -> None:

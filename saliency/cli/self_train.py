@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the first teacher, made by `saliency train`, or the name of one that ships",
     )
     parser.add_argument(
-        "--pairs", type=Path, metavar="DIR", help="mix in pairs made by `saliency synth`"
+        "--pairs",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="mix in pairs made by `saliency synth`",
     )
     parser.add_argument(
         "--cutouts",
@@ -58,13 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
     device = pick_device(config.device)
     photos = list_photos(arguments.photos)
     material = Material(
-        pairs=None if arguments.pairs is None else PairFolder(arguments.pairs),
+        pairs=None if arguments.pairs is None else PairFolder(*arguments.pairs),
         cutouts=[] if arguments.cutouts is None else load_cutouts(arguments.cutouts),
     )
     inputs = {
         "teacher": str(arguments.teacher),
         "sources": [str(source.resolve()) for source in arguments.photos],
-        "pairs_sha256": material.pairs and pairs_provenance(arguments.pairs)["sha256"],
+        "pairs_sha256": material.pairs and pairs_provenance(*arguments.pairs)["sha256"],
         "cutouts": arguments.cutouts and [str(source.resolve()) for source in arguments.cutouts],
     }
     claim_folder(arguments.out, "self-train", {**config.settings(), **inputs})

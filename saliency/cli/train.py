@@ -17,7 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from saliency.training import TrainConfig
 
-    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="folder made by `saliency synth`")
+    parser.add_argument(
+        "pairs",
+        nargs="+",
+        type=Path,
+        metavar="PAIRS",
+        help="folders made by `saliency synth`, by several generators for instance",
+    )
     parser.add_argument(
         "--cutouts",
         nargs="+",
@@ -62,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--cutouts and --over: give both, objects and photos to paste them over")
     check_encoder(config.encoder, config.encoder_weights)
     device = pick_device(config.device)
-    pairs = PairFolder(arguments.pairs)
-    provenance = pairs_provenance(arguments.pairs)
+    pairs = PairFolder(*arguments.pairs)
+    provenance = pairs_provenance(*arguments.pairs)
     composites = _composites(arguments)
     sources = {
         name: [str(place.resolve()) for place in getattr(arguments, name)]
