@@ -1,6 +1,6 @@
 """What students of self-training see: photos with soft labels, and what keeps them from drifting.
 
-Item i of the stream depends on (seed, i) alone, see :mod:`saliency.training`.
+Item i of the stream depends on (seed, i) alone, see :mod:`saliency.pair_stream`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from data.pairs import PairFolder
 from data.photos import read_photo
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
+from saliency.pair_stream import REPAINTED
 from saliency.prior import prior_map, with_prior
-from saliency.training import REPAINTED
 
 Pixels = NDArray[np.uint8]
 Target = NDArray[np.float32]

@@ -26,8 +26,9 @@ from directions.generators import Generator
 from eval.benchmark import score
 from eval.protocols import get_protocol
 from saliency.mask_recipe import recipe_of
+from saliency.pair_stream import split_pairs
 from saliency.segmenter import Segmenter
-from saliency.training import TrainConfig, split_pairs, train_segmenter
+from saliency.training import TrainConfig, train_segmenter
 
 QUICK: dict[str, dict[str, Any]] = {
     "discover": {"steps": 100, "samples": 16, "refine_steps": 60, "directions": 24},

@@ -15,10 +15,10 @@ from data.pairs import PairFolder, encode_png, write_shard
 from data.pseudo_labels import PseudoLabel, read_labels
 from saliency.encoders import widened
 from saliency.label_stream import LabelStream, Material, Shares
+from saliency.pair_stream import PairStream
 from saliency.prior import prior_map, with_prior
 from saliency.segmenter import Segmenter, SegmenterConfig, SegmenterError, build_network
 from saliency.self_training import SelfTrainConfig, self_train
-from saliency.training import PairStream
 
 
 @pytest.fixture

@@ -17,14 +17,9 @@ from data.files import load_torch
 from data.pairs import PairFolder, pairs_provenance, write_shard
 from saliency import encoders, training
 from saliency.encoders import LITE0, load_imagenet_weights
+from saliency.pair_stream import PairStream, split_pairs
 from saliency.segmenter import Segmenter, SegmenterConfig, SegmenterError, build_network
-from saliency.training import (
-    PairStream,
-    TrainConfig,
-    Trainer,
-    split_pairs,
-    train_segmenter,
-)
+from saliency.training import TrainConfig, Trainer, train_segmenter
 
 CPU = torch.device("cpu")
 TINY = {
