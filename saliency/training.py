@@ -26,11 +26,19 @@ from saliency.prior import PRIOR_HELP, Prior
 from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
 
 CHECKPOINT_SECONDS = 60.0
-Width = Annotated[int, Field(ge=1, le=1024)]
-DecoderChannels = Annotated[
-    tuple[Width, Width, Width, Width, Width],
-    BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
-]
+
+
+def _five_widths(value: Any) -> Any:
+    widths = value.split(",") if isinstance(value, str) else value
+    listed = isinstance(widths, list | tuple) and len(widths) == 5
+    if not listed or not all(str(each).isdecimal() and 1 <= int(each) <= 1024 for each in widths):
+        raise ValueError(
+            "give five numbers of channels from 1 to 1024, for instance 128,64,32,16,16"
+        )
+    return widths
+
+
+DecoderChannels = Annotated[tuple[int, ...], BeforeValidator(_five_widths)]
 DECODER_HELP = "channels of the U-Net's five decoder stages, from the coarsest on"
 
 

@@ -53,6 +53,7 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
         {"own_cutouts": "1.5"},
         {"decoder_channels": "32,16"},
         {"decoder_channels": "32,16,8,8,0"},
+        {"decoder_channels": 32},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
