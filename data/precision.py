@@ -37,9 +37,8 @@ def mixed_precision(device: torch.device) -> Iterator[None]:
 class _DepthwiseInFloat32(TorchFunctionMode):
     """Depthwise convolutions whose gradients oneDNN computes slowly in bfloat16, in float32.
 
-    Those with a stride or a kernel wider than 3 take up to twenty times as long, and with them
-    half of the time in which a mobile encoder learns (``benchmarks/training.py``). Forward passes
-    alone are faster in bfloat16, as are the other convolutions.
+    Those with a stride or a kernel wider than 3: what that is worth to a training step is printed
+    by ``benchmarks/training.py``. Forward passes alone, and other convolutions, stay in bfloat16.
     """
 
     def __torch_function__(
