@@ -7,17 +7,19 @@ Each row is `saliency self-train` with the options it names, into a folder of it
 killed run goes on. Rounds are short, and so is the window over which weights are averaged (0.9).
 Scored without anybody's masks: `composite IoU` on held-out cut-outs of OBJECTS over OTHER_PHOTOS,
 with the difference to the first row and its 95 % interval by bootstrap over the composites; `flip`
-and `scale` as in selection.py.
+and `scale` as in selection.py. The row with dense CRF needs what dense_crf.py says.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from dense_crf import INSTALL, dense_crf, installed
 from scipy.stats import bootstrap
 from selection import agreement, hard_iou
 
@@ -27,10 +29,14 @@ from data.pairs import PairFolder
 from data.photos import list_photos, read_photo
 from saliency.cutouts import load_cutouts
 from saliency.label_stream import Material
+from saliency.labelling import SHARPENERS
 from saliency.segmenter import Segmenter
 from saliency.self_training import SelfTrainConfig, self_train
 
 FIRST = "all"
+PAIRS_CUT = "--cutouts OBJECTS PAIRS"
+DENSE_CRF = "dense CRF as sharpener"
+SHARPENERS[DENSE_CRF] = dense_crf  # here, where worker processes come by as well
 ROWS: dict[str, dict[str, object]] = {
     FIRST: {},
     "--evidence none": {"evidence": "none"},
@@ -54,6 +60,13 @@ ROWS: dict[str, dict[str, object]] = {
     "--decoder-channels 256,128,64,32,16": {"decoder_channels": "256,128,64,32,16"},
     "--sizes 64": {"sizes": "64"},
     "--sizes 128": {"sizes": "128"},
+    "--sizes 224": {"sizes": "224"},
+    "--sizes 320": {"sizes": "320"},
+    PAIRS_CUT: {},
+    DENSE_CRF: {},
+    "--rounds 2": {"rounds": 2},
+    "--rounds 2 --keep 0.4,0.7": {"rounds": 2, "keep": "0.4,0.7"},
+    "--rounds 2 --sizes 64,96": {"rounds": 2, "sizes": "64,96"},
     "--loss bce": {"loss": "bce"},
     "--loss structure": {"loss": "structure"},
 }
@@ -76,6 +89,10 @@ def trained(
         "workers": 1,
     }
     config = SelfTrainConfig.build({**short, **ROWS[row]})
+    if row == DENSE_CRF:
+        config = config.model_copy(update={"sharpen": DENSE_CRF})
+    if row == PAIRS_CUT:
+        material = replace(material, cutouts=material.cutouts + load_cutouts([arguments.pairs]))
     out = arguments.out / row.strip("-").replace(" ", "-")
     claim_folder(out, "self-train", {**config.settings(), "teacher": str(arguments.teacher)})
     labels = "-".join(str(np.ravel(config.settings()[name])[0]) for name in LABELLING)
@@ -122,7 +139,10 @@ def main() -> None:
     drawn = np.random.default_rng(1).permutation(len(paths))[: arguments.composites // 2]
     unseen = [read_photo(paths[index]) for index in drawn]
     first: np.ndarray | None = None
-    for row in dict.fromkeys([FIRST, *(arguments.row or ROWS)]):
+    rows = dict.fromkeys([FIRST, *(arguments.row or ROWS)])
+    if DENSE_CRF in rows and not installed():
+        parser.error(f"row {DENSE_CRF!r}: {INSTALL}, or name the other rows with --row")
+    for row in rows:
         student = trained(row, arguments, photos, material)
         ious = np.array([hard_iou(student.predict(image), truth) for image, truth in measured])
         agreements = [agreement(student, photo, student.config.size, "none") for photo in unseen]

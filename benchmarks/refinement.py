@@ -17,7 +17,6 @@ object at all (IoU above 0.5 before refinement). `against` runs the file of that
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 import statistics
 import time
@@ -29,6 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 import scipy.sparse.linalg
+from dense_crf import INSTALL, dense_crf, installed
 from numpy.typing import NDArray
 
 from data.benchmarks import find_pairs
@@ -37,40 +37,16 @@ from data.photos import read_photo
 from eval.benchmark import score
 from eval.protocols import get_protocol
 from saliency.refine import REFINERS, bilateral, grabcut, guided
-from saliency.resizing import bounded, resized
 from saliency.segmenter import Segmenter
 
 Map = NDArray[np.float32]
 Refiner = Callable[[NDArray[np.uint8], Map], Map]
 
-DENSE_CRF = "pydensecrf.densecrf"
-CRF_SIDE = 320
-"""Shortest side at which dense CRF works, as the bilateral solver's."""
-
-
-def dense_crf(photo: NDArray[np.uint8], saliency_map: Map, steps: int = 10, srgb: int = 5) -> Map:
-    """Dense CRF (Kraehenbuehl & Koltun 2011) with the settings usual for saliency maps.
-
-    Those of DSS (Hou et al., CVPR 2017) and its successors, but for ``steps`` of mean field.
-    """
-    crf = importlib.import_module(DENSE_CRF)
-    height, width = shape = bounded(photo.shape, CRF_SIDE)
-    probability = resized(saliency_map, shape).clip(1e-4, 1 - 1e-4)
-    both = np.stack([1 - probability, probability]).reshape(2, -1)
-    field = crf.DenseCRF2D(width, height, 2)
-    field.setUnaryEnergy(np.ascontiguousarray(-np.log(both), np.float32))
-    field.addPairwiseGaussian(sxy=3, compat=3)
-    colours = np.ascontiguousarray(resized(photo, shape))
-    field.addPairwiseBilateral(sxy=60, srgb=srgb, rgbim=colours, compat=5)
-    found = np.array(field.inference(steps), np.float32)[1].reshape(shape)
-    return resized(found, photo.shape).clip(0, 1)
-
-
 ALL: dict[str, Refiner] = {**REFINERS, "the cut alone": grabcut}
-if importlib.util.find_spec(DENSE_CRF.partition(".")[0]):
+if installed():
     ALL["dense CRF"] = dense_crf
 else:
-    print("dense CRF is left out: pip install pydensecrf2==1.1")
+    print(f"dense CRF is left out: {INSTALL}")
 FOUND_SIGMAS = {"sigma_spatial": 16, "sigma_luma": 16, "sigma_chroma": 8}
 FOUND_AT_ALL = 0.5
 """IoU of a composite's map before refinement."""
