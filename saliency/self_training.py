@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from data.config import StageConfig
-from data.errors import UsageError
+from data.errors import InputError, UsageError
 from data.files import load_torch, save_torch, sha256_of, write_json
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel
@@ -29,7 +29,7 @@ from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Evidence, Labeller, Sharpen, Views, label_photos
 from saliency.losses import LOSS_HELP, Loss
 from saliency.prior import PRIOR_HELP, Prior
-from saliency.segmenter import WEIGHTS, Segmenter
+from saliency.segmenter import WEIGHTS, Segmenter, SegmenterConfig
 from saliency.training import (
     CHECKPOINT_SECONDS,
     DECODER_HELP,
@@ -149,6 +149,8 @@ class SelfTrainConfig(StageConfig):
             raise ValueError("sizes: must be multiples of 32 from 32 to 1024")
         if any(steps < 1 for steps in self.steps):
             raise ValueError("steps: must be at least 1")
+        if self.min_area >= self.max_area:
+            raise ValueError("min-area: must be below max-area")
         if any(not 0 < keep <= 1 for keep in self.keep):
             raise ValueError("keep: must be in (0, 1]")
         if min(self.empties_share) < 0:
@@ -232,26 +234,12 @@ def self_train(
 
     Raises:
         UsageError: students are to start from a teacher of another shape.
+        InputError: a round without a label that could be learnt from.
     """
     teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
     # a student knows what its first teacher knew, whatever its own encoder starts from
     first = Segmenter.from_pretrained(teacher, "cpu").config
-    if "teacher" in config.start and first.encoder != config.encoder:
-        raise UsageError(
-            f"--encoder {config.encoder}: {teacher} has {first.encoder}, and --start teacher goes "
-            "on with its weights; use that, or --start fresh"
-        )
-    if "teacher" in config.start and config.decoder_channels != first.decoder_channels:
-        theirs = ",".join(map(str, first.decoder_channels))
-        raise UsageError(
-            f"--decoder-channels {','.join(map(str, config.decoder_channels))}: {teacher} has "
-            f"{theirs}, and --start teacher goes on with its weights; use that, or --start fresh"
-        )
-    if "teacher" in config.start and config.prior == "none" != first.prior:
-        raise UsageError(
-            f"--prior none: {teacher} sees a fourth channel, and --start teacher goes on with its "
-            f"weights; use --prior {first.prior}, or --start fresh"
-        )
+    _check_shape(teacher, first, config)
     inherited = first.supervision
     origin = {
         "teacher_sha256": sha256_of(teacher / "model.safetensors"),
@@ -276,6 +264,11 @@ def self_train(
         labels, reasons = label_photos(drawn, labeller, folder / "labels", config.workers)
         skipped |= dict.fromkeys(reasons)
         kept = reliable(labels, of_round(config.keep, number), config)
+        if not kept:
+            raise InputError(
+                f"{folder}: of {len(labels)} labels none has an object of {config.min_area} to "
+                f"{config.max_area} of its photo; try --min-area and --max-area, or more photos"
+            )
         rounds.append(
             {
                 "labelled": len(labels),
@@ -297,6 +290,26 @@ def self_train(
     last.config = replace(last.config, size=size, refine=config.refine)
     last.save_pretrained(out)
     return SelfTrained(out, rounds, list(skipped))
+
+
+def _check_shape(teacher: Path, theirs: SegmenterConfig, ours: SelfTrainConfig) -> None:
+    """The first student may go on with its teacher's weights where these fit; later ones do."""
+    if of_round(ours.start, 0) != "teacher":
+        return
+    wanted = {"encoder": ours.encoder, "decoder-channels": _commas(ours.decoder_channels)}
+    found = {"encoder": theirs.encoder, "decoder-channels": _commas(theirs.decoder_channels)}
+    if ours.prior == "none":  # the other way round, a channel of zeros is added
+        wanted["prior"], found["prior"] = ours.prior, theirs.prior
+    for option, value in wanted.items():
+        if value != found[option]:
+            raise UsageError(
+                f"--{option} {value}: {teacher} has {found[option]}, and --start teacher goes on "
+                "with its weights; use that, or --start fresh"
+            )
+
+
+def _commas(values: tuple[int, ...]) -> str:
+    return ",".join(map(str, values))
 
 
 def _scales(teacher: Path) -> tuple[int, int]:

@@ -134,7 +134,7 @@ def test_a_student_that_starts_from_its_teacher_sees_no_less(
         encoder=TINY_ENCODER, start=("teacher",), rounds=1, sizes=(32,), steps=(1,), keep=(1.0,)
     )
     photos = sorted(photo_folder.iterdir())
-    with pytest.raises(UsageError, match=r"--prior none: .* use --prior rbd"):
+    with pytest.raises(UsageError, match=r"--prior none: .* has rbd"):
         self_train(photos, with_channel, Material(), config, tmp_path, torch.device("cpu"))
 
 

@@ -54,6 +54,7 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
         {"decoder_channels": "32,16"},
         {"decoder_channels": "32,16,8,8,0"},
         {"decoder_channels": 32},
+        {"min_area": 0.6, "max_area": 0.5},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
@@ -66,6 +67,17 @@ def test_the_most_reliable_of_possible_size_are_kept() -> None:
     labels.append(label("d", 0.5, 0.3))
     kept = reliable(labels, 0.5, SelfTrainConfig())
     assert [str(found.photo) for found in kept] == ["b", "d"]
+
+
+def test_a_round_without_a_usable_label_says_so(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    config = SelfTrainConfig.build(
+        {"encoder": TINY_ENCODER, "evidence": "none", "min_area": 0.99998, "max_area": 0.99999}
+    )
+    photos = sorted(photo_folder.iterdir())
+    with pytest.raises(InputError, match=r"round-1: of \d+ labels none has an object of 0\.99998"):
+        self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
 
 
 def test_labels_are_written_and_read_and_damage_is_named(tmp_path: Path) -> None:
@@ -216,6 +228,30 @@ def test_students_start_from_a_teacher_of_their_own_kind_only(
     )
     with pytest.raises(UsageError, match=r"--decoder-channels 32,16,8,8,4: .* has 16,16,8,8,8"):
         self_train(photos, tiny_model, Material(), narrow, tmp_path, torch.device("cpu"))
+
+
+def test_later_students_may_start_from_the_first_whatever_the_first_teacher_is(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    config = SelfTrainConfig.build(
+        {
+            "encoder": TINY_ENCODER,
+            "encoder_weights": "none",
+            "evidence": "none",
+            "decoder_channels": "32,16,8,8,4",
+            "start": "fresh,teacher",
+            "sizes": "32",
+            "steps": "1",
+            "keep": "1",
+            "batch": 2,
+            "min_area": 0,
+            "max_area": 1,
+        }
+    )
+    photos = sorted(photo_folder.iterdir())
+    made = self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
+    last = Segmenter.from_pretrained(made.segmenter, "cpu").config
+    assert last.decoder_channels == (32, 16, 8, 8, 4)
 
 
 def test_hard_labels_are_rounded(photo_folder: Path) -> None:
