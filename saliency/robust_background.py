@@ -10,6 +10,8 @@ on ECSSD it changes no score by more than 0.0002.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +99,20 @@ def robust_background(photo: NDArray[np.uint8], *, side: int = USUAL_SIDE) -> Fl
     Returns:
         float64 (H, W), about [0, 1], constant on each superpixel.
     """
-    graph = superpixels(photo, side)
+    # matrices this small gain nothing from a second core, and training beside it needs that core
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        return _robust_background(superpixels(photo, side))
+
+
+@cache
+def _thread_pools() -> Any:
+    """Looking for the loaded libraries takes longer than what is limited."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _robust_background(graph: Superpixels) -> Floats:
     bandwidths = Bandwidths.of(graph)
     connectivity = boundary_connectivity(graph, bandwidths)
     # Eq. 6: P(background) = 1 - exp(-connectivity² / 2σ²).

@@ -5,11 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
 from saliency.baselines import BASELINES, centre_prior, get_baseline, stretch
-from saliency.robust_background import Bandwidths, boundary_connectivity, superpixels
+from saliency.robust_background import (
+    Bandwidths,
+    boundary_connectivity,
+    optimise,
+    robust_background,
+    superpixels,
+)
 
 
 def scene(width: int = 120, height: int = 90) -> tuple[Any, Any]:
@@ -81,3 +88,21 @@ def test_stretch_and_names() -> None:
     assert stretch([[0.3, 0.3 + 1e-15]]).tolist() == [[0, 0]]
     with pytest.raises(ValueError, match="valid: centre, frequency-tuned"):
         get_baseline("center")
+
+
+def test_rbd_leaves_other_cores_to_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blas_threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+
+    def watched(*given: Any) -> Any:
+        seen.append(blas_threads())
+        return optimise(*given)
+
+    monkeypatch.setattr("saliency.robust_background.optimise", watched)
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        robust_background(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+        assert blas_threads() == before
+    assert seen == [{1}]
