@@ -31,6 +31,10 @@ COMMANDS = {
 }
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED = 130
+SPINS = "5000"
+"""How often a waiting thread of GNU OpenMP looks again before it sleeps. Its default, hundreds of
+thousands, keeps a core from whatever else wants it: beside another busy program every layer of a
+network waits for threads that wait (``benchmarks/busy_machine.py``)."""
 
 _python_shows = warnings.showwarning
 
@@ -41,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 wrong usage, 3 done in part (inputs were skipped, each named).
     """
     warnings.showwarning = _show_warning
+    if "OMP_WAIT_POLICY" not in os.environ:  # read when PyTorch is loaded, which is later
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     arguments_given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(arguments_given).parse_args(arguments_given)
     try:
