@@ -99,14 +99,14 @@ def robust_background(photo: NDArray[np.uint8], *, side: int = USUAL_SIDE) -> Fl
     Returns:
         float64 (H, W), about [0, 1], constant on each superpixel.
     """
-    # matrices this small gain nothing from a second core, and training beside it needs that core
+    # the matrices are small, and what runs beside this, training for instance, needs the cores
     with _thread_pools().limit(limits=1, user_api="blas"):
         return _robust_background(superpixels(photo, side))
 
 
 @cache
 def _thread_pools() -> Any:
-    """Looking for the loaded libraries takes longer than what is limited."""
+    """The loaded libraries are looked for once, not for every photo."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
