@@ -27,7 +27,7 @@ from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.activation import ActivationMaps
 from saliency.prior import prior_map
-from saliency.refine import bilateral, grabcut, guided
+from saliency.refine import bilateral, grabcut, grabcut_fine, guided
 from saliency.resizing import bounded, resized
 from saliency.segmenter import Segmenter
 
@@ -35,16 +35,17 @@ Map = NDArray[np.float32]
 
 SHARD = 64
 LABEL_SIDE = 224
-"""Shortest side of the labels; photos are reduced to it first."""
+"""Shortest side of the labels unless another is asked for; photos are reduced to it first."""
 SOFTNESS = 0.1
 """Width of the step that turns a map into probabilities around its Otsu threshold."""
 
 Evidence = Literal["activation", "rbd", "none"]
-Sharpen = Literal["grabcut", "guided", "bilateral", "none"]
+Sharpen = Literal["grabcut", "grabcut-fine", "guided", "bilateral", "none"]
 Views = Literal["all", "mirrored", "one"]
 
 SHARPENERS: dict[str, Callable[[NDArray[np.uint8], Map], Map]] = {
     "grabcut": grabcut,
+    "grabcut-fine": grabcut_fine,
     "guided": guided,
     "bilateral": bilateral,
 }
@@ -63,6 +64,7 @@ class Labeller:
         sharpen: a name of :data:`SHARPENERS`, whose result is averaged with the map, or ``none``.
         device: where the teacher computes.
         prior: whether labels keep the photo's :func:`saliency.prior.prior_map` for the student.
+        side: shortest side of the labels; photos are reduced to it first.
     """
 
     teacher: Path
@@ -72,6 +74,7 @@ class Labeller:
     sharpen: Sharpen
     device: str
     prior: bool = False
+    side: int = LABEL_SIDE
 
 
 def teacher_map(
@@ -158,7 +161,7 @@ def label_photo(
         teacher: its segmenter.
         activation: what gives the evidence of that name.
     """
-    pixels = resized(pixels, bounded(pixels.shape, LABEL_SIDE))
+    pixels = resized(pixels, bounded(pixels.shape, labeller.side))
     seen = labeller.prior or labeller.evidence == "rbd" or teacher.config.prior != "none"
     prior = prior_map(pixels) if seen else None
     with mixed_precision(teacher.device):

@@ -139,11 +139,12 @@ def grabcut(
     high: float = 0.25,
     iterations: int = 2,
     seed: int = 0,
+    side: int = GRABCUT_SIDE,
 ) -> Map:
     """GrabCut started from a map: a hard mask by colour models and a minimal cut.
 
     Rother, Kolmogorov & Blake (SIGGRAPH 2004), OpenCV's implementation, at a shortest side of at
-    most 160 px.
+    most ``side``.
 
     Args:
         photo: uint8 (H, W, 3).
@@ -152,6 +153,7 @@ def grabcut(
         high: this share of the map's foreground, its highest values, is surely foreground.
         iterations: of fitting the colours and cutting.
         seed: of OpenCV's random numbers, which this function sets.
+        side: shortest side in pixels at which the cut is computed at most.
 
     Returns:
         float32 (H, W): 0 or 1, in between along the outlines of enlarged masks. The map itself,
@@ -161,7 +163,7 @@ def grabcut(
         ValueError: wrong shapes or types, or values outside [0, 1].
     """
     saliency_map = _checked(photo, saliency_map)
-    shape = bounded(photo.shape, GRABCUT_SIDE)
+    shape = bounded(photo.shape, side)
     small = resized(saliency_map, shape)
     object_, ground = small >= 0.5, small < 0.5
     if min(object_.sum(), ground.sum()) < GRABCUT_PIXELS:
@@ -176,6 +178,25 @@ def grabcut(
     cv2.grabCut(small_photo, labels, rectangle, *models, iterations, cv2.GC_INIT_WITH_MASK)
     mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     return resized(mask.astype(np.float32), photo.shape)
+
+
+def grabcut_fine(photo: Photo, saliency_map: Map) -> Map:
+    """:func:`grabcut` at up to 320 px, held closer to its map.
+
+    Nine tenths of the map's background and half of its foreground are sure, so that one iteration
+    is enough: what is left to the cut is a band along the outline.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        saliency_map: float32 (h, w) in [0, 1]; any resolution.
+
+    Returns:
+        float32 (H, W), see :func:`grabcut`.
+
+    Raises:
+        ValueError: wrong shapes or types, or values outside [0, 1].
+    """
+    return grabcut(photo, saliency_map, low=0.9, high=0.5, iterations=1, side=320)
 
 
 def grabcut_mean(photo: Photo, saliency_map: Map) -> Map:

@@ -69,6 +69,9 @@ class SelfTrainConfig(StageConfig):
         "mirrored: its own size, mirrored as well; one: its own size",
     )
     sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
+    label_size: int = Field(
+        224, ge=32, le=1024, description="shortest side of the labels; larger photos are reduced"
+    )
     labels: Literal["soft", "hard"] = Field(
         "soft", description="hard: probabilities are rounded to 0 and 1"
     )
@@ -260,6 +263,7 @@ def self_train(
             sharpen=config.sharpen,
             device=str(device),
             prior=config.prior != "none",
+            side=config.label_size,
         )
         labels, reasons = label_photos(drawn, labeller, folder / "labels", config.workers)
         skipped |= dict.fromkeys(reasons)
