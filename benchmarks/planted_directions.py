@@ -31,7 +31,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.errors import NotFoundInGeneratorError
 from data.masks import Filters, apply_rule, filter_mask
 from data.seeds import torch_stream
 from directions import testbed
@@ -39,6 +38,7 @@ from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
 from directions.search import Discovery
 from directions.testbed import TestBed, Variant, make_test_bed
+from saliency.foundation.errors import NotFoundInGeneratorError
 
 SEEDS = range(5)
 KINDS = ("orthonormal", "projective", "linear")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
 from data.files import sha256_of
 from data.photos import PHOTO_SUFFIXES, open_image
+from saliency.foundation.errors import InputError
 
 IMAGE_FOLDERS = (
     "images", "image", "imgs", "img", "Imgs",

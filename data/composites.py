@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError, SkippedWarning
 from data.photos import list_photos, read_photo
+from saliency.foundation.errors import InputError, SkippedWarning
 
 Photo = NDArray[np.uint8]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from data.errors import UsageError
+from saliency.foundation.errors import UsageError
 
 DISTRIBUTION = "latent-saliency"
 

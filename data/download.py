@@ -13,10 +13,10 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from data.benchmarks import Archive, Published, find_pairs
-from data.errors import InputError
 from data.files import read_json, sha256_of, write_json
 from data.progress import progress as progress_bar
 from data.unpack import unpack
+from saliency.foundation.errors import InputError
 
 RECORD_FILE = "download.json"
 ATTEMPTS = 5

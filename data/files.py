@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError, OutputConflictError
+from saliency.foundation.errors import InputError, OutputConflictError
 
 RUN_FILE = "run.json"
 

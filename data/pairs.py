@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from data.errors import InputError
 from data.files import RUN_FILE, read_json, replacing, sha256_of
+from saliency.foundation.errors import InputError
 
 _ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _FEATURES = {

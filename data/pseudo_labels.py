@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data.errors import InputError
 from data.files import replacing
 from data.pairs import decode_png
+from saliency.foundation.errors import InputError
 
 SCHEMA = pa.schema(
     [

@@ -19,11 +19,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from data.config import SamplingConfig
-from data.errors import NotFoundInGeneratorError
 from data.masks import Filters, apply_rule, border_share, filter_mask
 from data.pairs import Pair, read_note, total_rejections, write_shard
 from data.progress import progress
 from data.seeds import torch_stream
+from saliency.foundation.errors import NotFoundInGeneratorError
 
 BLOCK = 64
 """Samples that are generated in one piece."""

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 
-from data.errors import InputError
+from saliency.foundation.errors import InputError
 
 MAX_BYTES = 4 << 30
 MAX_FILES = 100_000

@@ -22,10 +22,10 @@ import scipy.linalg
 import torch
 from torch import Tensor, nn
 
-from data.errors import InputError
 from data.seeds import torch_stream
 from directions.deformator import Deformator, random_directions
 from directions.generators import Generator, Latents
+from saliency.foundation.errors import InputError
 
 Init = Literal["sefa", "ganspace", "random"]
 

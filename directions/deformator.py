@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from data.errors import InputError
+from saliency.foundation.errors import InputError
 
 DeformatorKind = Literal["orthonormal", "projective", "linear"]
 

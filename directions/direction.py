@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.errors import InputError
 from data.files import load_tensors, save_tensors
 from directions.generators import Generator
+from saliency.foundation.errors import InputError
 
 
 @dataclass(frozen=True)

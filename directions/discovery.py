@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from data.config import code_version
-from data.errors import NotFoundInGeneratorError, UsageError
 from data.files import claim_folder, read_json, save_tensors, write_json
 from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
 from data.seeds import torch_stream
@@ -27,6 +26,7 @@ from directions.gallery import write_gallery
 from directions.generators import Generator
 from directions.refinement import LATE, refine
 from directions.search import DiscoverConfig, Discovery, train_directions
+from saliency.foundation.errors import NotFoundInGeneratorError, UsageError
 
 __all__ = ["DiscoverConfig", "DiscoverReport", "discover"]
 

@@ -22,7 +22,6 @@ from pydantic import Field
 from torch import Tensor
 
 from data.config import StageConfig
-from data.errors import InputError
 from data.files import RUN_FILE, claim_folder, load_tensors, read_json, write_json
 from data.progress import progress
 from data.seeds import torch_stream
@@ -30,6 +29,7 @@ from directions.deformator import FixedDirections, coordinate_directions, random
 from directions.generators import Generator
 from directions.naturalness import naturalness
 from directions.search import DiscoverConfig, train_directions
+from saliency.foundation.errors import InputError
 
 RCA_BATCHES = 100
 """Section 4 and the released code's ``validate_classifier``."""

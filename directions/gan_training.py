@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.config import StageConfig, code_version
-from data.errors import InputError
 from data.files import (
     claim_folder,
     load_torch,
@@ -38,6 +37,7 @@ from data.sheets import save_sheet
 from directions.gan_augment import augment
 from directions.generators.compact import CompactDiscriminator, CompactGenerator
 from directions.generators.store import save_generator
+from saliency.foundation.errors import InputError
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -19,13 +19,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from data.config import SamplingConfig, code_version
-from data.errors import InputError, OutputConflictError
 from data.files import RUN_FILE, claim_folder, load_tensors, save_tensors, sha256_of
 from data.photos import centre_square, read_photo
 from data.progress import progress
 from directions.generators import ClassGenerator, Generator, Latents, fingerprint
 from directions.photo_latents import FILE, Origin, PhotoLatents
 from directions.projection import Projector, Search, encoder_of
+from saliency.foundation.errors import InputError, OutputConflictError
 
 STEPS = 300
 TRIES = 64

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce
 
-from data.errors import UsageError
+from saliency.foundation.errors import UsageError
 
 
 @dataclass(frozen=True)

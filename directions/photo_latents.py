@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.errors import InputError
 from data.files import load_tensors, save_tensors, sha256_of
 from data.seeds import torch_stream
 from directions.generators import Generator, Latents
+from saliency.foundation.errors import InputError
 
 FORMAT = "saliency-latents"
 FILE = "latents.safetensors"

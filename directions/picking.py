@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from data.config import code_version
-from data.errors import InputError, UsageError
 from data.files import RUN_FILE, claim_folder, load_tensors, read_json
 from data.masks import DEFAULT_THRESHOLDS
 from directions.background import Candidate, best
 from directions.direction import Direction, unit
+from saliency.foundation.errors import InputError, UsageError
 
 
 def pick(

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.errors import InputError
 from data.seeds import torch_stream
 from directions.generators import ClassGenerator, Generator, Latents
+from saliency.foundation.errors import InputError
 
 COARSEST = 4
 """Side of the pyramid's top."""

@@ -27,9 +27,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from data.errors import InputError
 from data.seeds import torch_stream
 from directions.generators.base import Latents, NetworkGenerator, fingerprint
+from saliency.foundation.errors import InputError
 
 FACTORS = (
     "translation x",

@@ -22,7 +22,6 @@ from data.benchmarks import (
     unreadable,
 )
 from data.config import code_version
-from data.errors import InputError
 from data.files import replacing, write_json
 from data.photos import PHOTO_SUFFIXES
 from data.progress import progress as progress_bar
@@ -30,6 +29,7 @@ from eval.bootstrap import BOOTSTRAP_SAMPLES
 from eval.images import ImageMetrics
 from eval.protocols import Protocol
 from eval.report import write_report
+from saliency.foundation.errors import InputError
 
 SaliencyMap = NDArray[np.float32]
 Predictor = Callable[[Path], SaliencyMap]

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
 from eval.counts import ImageCounts
 from eval.ratios import Floats
+from saliency.foundation.errors import InputError
 
 BOOTSTRAP_SAMPLES = 1000
 MULTINOMIAL_BATCH = 100

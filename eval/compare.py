@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import InputError
 from data.files import read_json
 from eval.benchmark import CONFIDENCE, table_path
 from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.ratios import Floats, f_measure, ratio
 from eval.tables import PLAIN_MEANS
+from saliency.foundation.errors import InputError
 
 Result = dict[str, Any]
 Columns = dict[str, Floats]

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import InputError
 from eval.bootstrap import BOOTSTRAP_SAMPLES
 from eval.counts import OF_MAP, OF_MASK, ImageCounts
 from eval.curves import CurveMetrics
 from eval.metrics import BATCH, SaliencyMetrics
 from eval.protocols import Protocol
 from eval.tables import Row, first_best, image_rows
+from saliency.foundation.errors import InputError
 
 COUNTS = ("hits", "area")
 INTEGERS = ("pixels", "truth", "cut_hits", "cut_area", "adaptive_hits", "adaptive_area")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.errors import InputError
 from eval.bootstrap import BOOTSTRAP_SAMPLES, ResampledSums, Sums, add_sums, plain_sums
 from eval.counts import ImageCounts, count_image
 from eval.protocols import GREY_LEVELS, Protocol, get_protocol
 from eval.ratios import Floats, f_measure, ratio
 from eval.tables import E_OF_CURVE, PLAIN_MEANS, first_best, image_values, resampled_names
+from saliency.foundation.errors import InputError
 
 BATCH = 64
 """Images whose counts are added in one go."""

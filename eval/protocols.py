@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from saliency.foundation.errors import InputError
 
 Comparison = Literal[">", ">="]
 GREY_LEVELS = 255.0

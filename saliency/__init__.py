@@ -13,17 +13,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saliency.photo import ImageError as ImageError
+    from saliency.foundation.errors import ImageError as ImageError
+    from saliency.foundation.errors import SaliencyError as SaliencyError
     from saliency.segmenter import Segmenter as Segmenter
     from saliency.segmenter import predict_mask as predict_mask
 
 _HOMES = {
-    "ImageError": "saliency.photo",
+    "ImageError": "saliency.foundation.errors",
+    "SaliencyError": "saliency.foundation.errors",
     "Segmenter": "saliency.segmenter",
     "predict_mask": "saliency.segmenter",
 }
 
-__all__ = ["ImageError", "Segmenter", "predict_mask"]
+__all__ = ["ImageError", "SaliencyError", "Segmenter", "predict_mask"]
 
 
 def __getattr__(name: str) -> Any:

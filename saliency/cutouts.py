@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.composites import cropped, cut_outs, is_held_out
-from data.errors import InputError
 from data.pairs import Pair, PairFolder
 from data.photos import read_photo
 from data.pseudo_labels import PseudoLabel
+from saliency.foundation.errors import InputError
 from saliency.refine import grabcut
 
 CERTAIN = 0.65

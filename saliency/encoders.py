@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from data.errors import InputError, UsageError
 from data.files import sha256_of
+from saliency.foundation.errors import InputError, UsageError
 
 LITE0 = "tu-tf_efficientnet_lite0"
 

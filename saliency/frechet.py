@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from data.errors import InputError
 from data.progress import progress
 from saliency.encoders import LITE0, load_imagenet_weights
+from saliency.foundation.errors import InputError
 from saliency.segmenter import SegmenterConfig, build_network
 
 FEATURES = "EfficientNet-Lite0 (ImageNet classes), last feature map, mean over the image"

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.errors import InputError
 from data.pairs import encode_png
 from data.photos import read_photo
 from data.precision import mixed_precision
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.activation import ActivationMaps
+from saliency.foundation.errors import InputError
 from saliency.prior import prior_map
 from saliency.refine import bilateral, grabcut, grabcut_fine, guided
 from saliency.resizing import bounded, resized

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 
 from data.augment import Strength, apply_seeded, apply_soft, augmentation
 from data.composites import Composites
-from data.errors import InputError
 from data.pairs import PairFolder
 from data.seeds import numpy_stream, stream_seed
+from saliency.foundation.errors import InputError
 from saliency.prior import prior_map, with_prior
 
 MAX_VALIDATION = 400

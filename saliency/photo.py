@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from saliency.foundation.errors import ImageError
+
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded: a few kilobytes can unpack to gigabytes."""
-
-
-class ImageError(ValueError):
-    """Not an image that can be segmented; the message names the problem."""
 
 
 def to_rgb(image: Any) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from data.config import StageConfig
-from data.errors import UsageError
+from saliency.foundation.errors import UsageError
 
 FOLDER = Path(__file__).parent / "recipes"
 STAGES = ("discover", "synth", "train", "self-train")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from saliency.foundation.errors import SegmenterError
 from saliency.photo import to_rgb
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ STRIDE = 32
 """The U-Net halves its input five times."""
 MAX_ASPECT = 4.0
 """Longer photos are squeezed to this ratio of the sides, which bounds memory."""
-
-
-class SegmenterError(ValueError):
-    """A segmenter's folder cannot be used; the message names it and the problem."""
 
 
 @dataclass(frozen=True)

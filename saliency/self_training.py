@@ -18,13 +18,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from data.config import StageConfig
-from data.errors import InputError, UsageError
 from data.files import load_torch, save_torch, sha256_of, write_json
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
 from saliency.cutouts import labelled_cut_outs
 from saliency.encoders import widened
+from saliency.foundation.errors import InputError, UsageError
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Evidence, Labeller, Sharpen, Views, label_photos
 from saliency.losses import LOSS_HELP, Loss

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from data.benchmarks import benchmark_name, find_pairs, fingerprint, read_mask, unreadable
-from data.errors import InputError
 from data.files import sha256_of
+from saliency.foundation.errors import InputError
 
 
 def write(path: Path, value: int = 128, mode: str = "L") -> Path:

@@ -11,7 +11,6 @@ from biggan_layouts import BIGGAN_32, DEEP_64, biggan_shapes, filled
 from PIL import Image
 
 from data.config import SamplingConfig
-from data.errors import UsageError
 from data.synthesis import SynthConfig
 from directions.discovery import DiscoverConfig
 from directions.generators import FAMILIES, load_generator
@@ -19,6 +18,7 @@ from directions.generators.classes import class_names, parse_classes
 from directions.generators.official import official_path, official_weights
 from saliency.cli import main
 from saliency.cli.sources import as_discovered, sampled_generator
+from saliency.foundation.errors import UsageError
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -9,12 +9,12 @@ from conftest import TESTS
 from planted import make_generator, planted_direction
 
 from data import synthesis
-from data.errors import UsageError
 from data.pairs import PairFolder
 from data.synthesis import Recipe, SynthConfig, make_block, synthesise
 from directions.direction import Direction
 from saliency.cli import main
 from saliency.cli.synth import sampled_alike
+from saliency.foundation.errors import UsageError
 
 PLANTED = f"{TESTS / 'planted.py'}:make_generator"
 

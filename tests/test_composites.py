@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from data.composites import Composites, composite, corner, cut_out, cut_outs, empty_ground, paste
-from data.errors import InputError, SkippedWarning
+from saliency.foundation.errors import InputError, SkippedWarning
 
 
 def disc(ground: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from data.composites import ENLARGED, paste
-from data.errors import InputError
 from data.pairs import Pair, encode_png, write_shard
 from data.pseudo_labels import PseudoLabel
 from saliency.cutouts import certain_cut_out, labelled_cut_outs, load_cutouts
+from saliency.foundation.errors import InputError
 
 Y, X = np.mgrid[:64, :64]
 DISC = (Y - 32) ** 2 + (X - 30) ** 2 <= 17**2

@@ -5,10 +5,10 @@ import pytest
 import scipy.linalg
 import torch
 
-from data.errors import InputError
 from directions.deformator import Deformator, DeformatorKind
 from directions.reconstructor import Reconstructor
 from directions.search import DiscoverConfig, draw_shifts
+from saliency.foundation.errors import InputError
 
 
 @pytest.mark.parametrize("count", [1, 5, 12])

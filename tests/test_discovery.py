@@ -11,7 +11,6 @@ from PIL import Image
 from planted import LATENT_DIM, PlantedNetwork, planted_direction
 from torch import Tensor
 
-from data.errors import InputError, NotFoundInGeneratorError, OutputConflictError
 from data.files import load_tensors, load_torch, read_json, save_tensors
 from directions import search
 from directions.background import BackgroundScorer, score_directions
@@ -23,6 +22,7 @@ from directions.generators.store import save_generator
 from directions.refinement import refine
 from directions.scores import border_evened, border_evenness, masked_correlation
 from directions.search import Discovery, train_directions
+from saliency.foundation.errors import InputError, NotFoundInGeneratorError, OutputConflictError
 
 QUICK = {"steps": 6, "batch": 8, "samples": 16, "refine_steps": 100, "directions": 8}
 

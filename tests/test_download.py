@@ -18,9 +18,9 @@ from PIL import Image
 
 from data.benchmarks import PUBLISHED, Archive, Published, find_pairs
 from data.download import download, fetch
-from data.errors import InputError
 from data.unpack import unpack
 from saliency.cli import main
+from saliency.foundation.errors import InputError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

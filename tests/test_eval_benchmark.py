@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from data.benchmarks import Pair, find_pairs, fingerprint, read_mask
-from data.errors import InputError
 from data.photos import read_photo
 from eval.benchmark import resize_map, saved_maps, score, table_path
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
+from saliency.foundation.errors import InputError
 
 VOYNOV = PROTOCOLS["voynov"]
 

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from data.benchmarks import find_pairs
-from data.errors import InputError
 from eval.benchmark import saved_maps, score, table_path
 from eval.compare import compare
 from eval.protocols import PROTOCOLS
 from saliency.cli import main
 from saliency.cli.compare import printable
+from saliency.foundation.errors import InputError
 
 COUNT = 24
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from data.errors import InputError
 from eval.counts import thresholds_below
 from eval.images import ImageMetrics
 from eval.metrics import SaliencyMetrics, f_measure
 from eval.protocols import PROTOCOLS, get_protocol
+from saliency.foundation.errors import InputError
 
 VOYNOV = PROTOCOLS["voynov"]
 Images = list[tuple[Any, Any]]

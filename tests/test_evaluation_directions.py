@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from data.errors import InputError, OutputConflictError
 from data.files import load_torch, save_tensors, write_json
 from directions import evaluation
 from directions.deformator import FixedDirections
@@ -25,6 +24,7 @@ from directions.naturalness import (
 from directions.search import DiscoverConfig, Discovery, train_directions
 from directions.testbed import TestBed, make_test_bed
 from saliency.cli import discover_evaluate
+from saliency.foundation.errors import InputError, OutputConflictError
 
 QUICK = {"steps": 5, "dvn_directions": 2, "dvn_steps": 3}
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from data.config import StageConfig
-from data.errors import InputError, OutputConflictError, SaliencyError, UsageError
 from data.files import (
     claim_folder,
     load_tensors,
@@ -25,6 +24,7 @@ from data.files import (
     save_torch,
     write_json,
 )
+from saliency.foundation.errors import InputError, OutputConflictError, SaliencyError, UsageError
 
 
 class Boom(Exception):

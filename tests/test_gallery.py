@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from planted import LATENT_DIM, make_generator, planted_direction
 
-from data.errors import InputError, OutputConflictError, UsageError
 from data.files import read_json
 from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
 from directions.gallery_pictures import MAX_BYTES, SHIFTS, SIDE, draw_strip, embed
 from directions.picking import pick
 from saliency.cli import main
+from saliency.foundation.errors import InputError, OutputConflictError, UsageError
 
 PLANTED = f"{Path(__file__).parent / 'planted.py'}:make_generator"
 VOID = {"br", "col", "hr", "img", "input", "meta"}

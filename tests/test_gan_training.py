@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from data.errors import InputError, OutputConflictError, SaliencyError
 from data.files import load_tensors, load_torch
 from directions import gan_training
 from directions.gan_augment import augment, translate
 from directions.gan_training import GanTrainer, GeneratorTrainConfig, train_generator
 from directions.generators import load_generator
+from saliency.foundation.errors import InputError, OutputConflictError, SaliencyError
 
 TINY = {
     "resolution": 16,

@@ -10,8 +10,8 @@ import pytest
 import torch
 from published_layouts import TINY
 
-from data.errors import InputError
 from directions.generators import load_generator
+from saliency.foundation.errors import InputError
 
 
 class Touch:

@@ -13,7 +13,6 @@ import torch
 from biggan_layouts import BIGGAN_32, DEEP_64, filled
 from test_download import Server
 
-from data.errors import InputError
 from directions.generators import FAMILIES, load_generator
 from directions.generators import official as official_module
 from directions.generators.family import Weights
@@ -27,6 +26,7 @@ from directions.generators.official import (
 )
 from directions.generators.store import save_generator
 from saliency.cli import main
+from saliency.foundation.errors import InputError
 
 server = test_download.server
 

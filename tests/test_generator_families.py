@@ -20,7 +20,6 @@ from biggan_layouts import (
 from published_layouts import TINY, latents
 from torch import Tensor
 
-from data.errors import UsageError
 from directions.generators import FAMILIES, Generator, Sampling, wrap_generator
 from directions.generators.base import truncated_normal
 from directions.generators.bigbigan import BIGBIGAN
@@ -29,6 +28,7 @@ from directions.generators.biggan_deep import BIGGAN_DEEP
 from directions.generators.family import Family
 from directions.generators.loading import OpenedFile, build
 from directions.generators.spectral import fold_torch, singular_value
+from saliency.foundation.errors import UsageError
 
 PIXELS = ((0, 0, 1, 2), (0, 1, 5, 3), (1, 2, 0, 7), (1, 0, 6, 6))
 CLASSES = torch.tensor([1, 3])

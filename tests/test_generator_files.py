@@ -14,7 +14,6 @@ from published_layouts import dcgan_shapes
 from published_layouts import filled as dcgan_filled
 from torch import Tensor, nn
 
-from data.errors import InputError, UsageError
 from directions.generators import (
     FAMILIES,
     ClassGenerator,
@@ -27,6 +26,7 @@ from directions.generators import (
 )
 from directions.generators.official import official_path, official_weights
 from directions.generators.store import save_generator
+from saliency.foundation.errors import InputError, UsageError
 
 TENSORS = filled(BIGGAN_32)
 

@@ -11,13 +11,13 @@ from planted import make_generator
 from torch import Tensor, nn
 from waves import DIM, SIDE, Waves, classy, encoder, photos_of, run, waves, with_encoder
 
-from data.errors import InputError
 from data.photos import list_photos
 from directions import inversion
 from directions.generators import Latents, NetworkGenerator
 from directions.inversion import InvertConfig, invert
 from directions.photo_latents import PhotoLatents
 from directions.projection import Prior, lowest_of, norm_penalty, pyramid_distance
+from saliency.foundation.errors import InputError
 
 
 @pytest.fixture

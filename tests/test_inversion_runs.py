@@ -15,10 +15,10 @@ from conftest import TESTS, digests
 from PIL import Image
 from waves import SIDE, photos_of, run, waves
 
-from data.errors import InputError, OutputConflictError
 from directions import inversion, projection
 from directions.photo_latents import PhotoLatents
 from saliency.cli import main
+from saliency.foundation.errors import InputError, OutputConflictError
 
 PARTS = "part-*.safetensors"
 

@@ -17,9 +17,9 @@ from published_layouts import (
 )
 from torch import Tensor
 
-from data.errors import InputError
 from directions.generators.nvidia_pickle import convert_nvidia
 from directions.generators.stylegan2 import STYLEGAN2
+from saliency.foundation.errors import InputError
 
 
 class Network:

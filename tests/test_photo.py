@@ -11,8 +11,8 @@ from PIL import Image
 from readers import COMMON, broken_exif_jpeg, gradient, huge_png, over_white, text_jpg
 from readers import truncated_jpeg as cut_jpeg
 
-from data.errors import InputError
 from data.photos import read_photo
+from saliency.foundation.errors import InputError
 from saliency.photo import ImageError, to_rgb
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from planted import LATENT_DIM, make_generator, planted_direction
 from safetensors.torch import save_file
 
-from data.errors import InputError, UsageError
 from data.files import read_json, sha256_of
 from data.masks import Filters
 from data.pairs import PairFolder
@@ -22,6 +21,7 @@ from directions.direction import Direction
 from directions.generators import Generator, Latents
 from directions.photo_latents import NearPhotos, Origin, PhotoLatents
 from saliency.cli import main
+from saliency.foundation.errors import InputError, UsageError
 
 RECIPE = Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters())
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from readers import COMMON, broken_exif_jpeg, gradient, huge_png, text_jpg, truncated_jpeg
 
-from data.errors import InputError
 from data.photos import centre_square, list_photos, read_photo
+from saliency.foundation.errors import InputError
 
 
 @pytest.mark.parametrize("kind", COMMON)

@@ -10,10 +10,10 @@ import torch
 from conftest import TINY_ENCODER, disc_pair
 from PIL import Image
 
-from data.errors import UsageError
 from data.pairs import PairFolder, encode_png, write_shard
 from data.pseudo_labels import PseudoLabel, read_labels
 from saliency.encoders import widened
+from saliency.foundation.errors import UsageError
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.pair_stream import PairStream
 from saliency.prior import prior_map, with_prior

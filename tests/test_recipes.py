@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from data.config import StageConfig
-from data.errors import UsageError
 from data.synthesis import SynthConfig
 from directions.discovery import DiscoverConfig
 from directions.generators import EMBEDDED, FAMILIES
 from directions.generators.official import official_weights
 from saliency.cli import discover, main, self_train, synth, train
 from saliency.cli.options import chosen_generator, read_config
+from saliency.foundation.errors import UsageError
 from saliency.recipe_files import STAGES, read_recipe, recipe_names, recipe_path
 from saliency.self_training import SelfTrainConfig
 from saliency.training import TrainConfig

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from data.errors import UsageError
 from directions import search
 from directions.deformator import Deformator, orthonormal_blocks
 from directions.generators import Generator
 from directions.parallel import Group, join
 from directions.search import DiscoverConfig, Discovery, train_directions
 from directions.testbed import make_test_bed
+from saliency.foundation.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 

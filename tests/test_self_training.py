@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import TINY_ENCODER
 
-from data.errors import InputError, UsageError
 from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from saliency.foundation.errors import InputError, UsageError
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import (
     SHARPENERS,

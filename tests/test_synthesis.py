@@ -14,11 +14,11 @@ from conftest import TESTS, digests
 from planted import make_generator, planted_direction
 
 from data import synthesis
-from data.errors import InputError, NotFoundInGeneratorError
 from data.masks import Filters, intensity_mask
 from data.pairs import PairFolder, pairs_provenance, read_note, write_shard
 from data.synthesis import Recipe, SynthConfig, make_block, preview_rows, synthesise
 from directions.generators import Generator
+from saliency.foundation.errors import InputError, NotFoundInGeneratorError
 
 SHARDS = "pairs-*.parquet"
 COUNT = 60

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from data.errors import InputError
 from data.masks import DEFAULT_THRESHOLDS, apply_rule
 from directions.background import BackgroundScorer, score_directions
 from directions.deformator import coordinate_directions, random_directions
@@ -17,6 +16,7 @@ from directions.testbed import (
     make_test_bed,
     planted_vectors,
 )
+from saliency.foundation.errors import InputError
 
 
 def stream(seed: int = 0) -> torch.Generator:

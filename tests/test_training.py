@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from data.augment import apply_seeded, augmentation
 from data.composites import Composites
-from data.errors import InputError
 from data.files import load_torch
 from data.pairs import PairFolder, pairs_provenance, write_shard
 from saliency import encoders, training
 from saliency.encoders import LITE0, load_imagenet_weights
+from saliency.foundation.errors import InputError
 from saliency.pair_stream import PairStream, split_pairs
 from saliency.segmenter import Segmenter, SegmenterConfig, SegmenterError, build_network
 from saliency.training import TrainConfig, Trainer, train_segmenter

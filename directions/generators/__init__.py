@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from data.errors import InputError, UsageError
 from directions.generators.archive import checkpoint_in, is_tar
 from directions.generators.base import (
     ClassGenerator,
@@ -41,6 +40,7 @@ from directions.generators.official import check_official, official_file, offici
 from directions.generators.proggan import PROGGAN
 from directions.generators.sngan import SNGAN
 from directions.generators.stylegan2 import STYLEGAN2
+from saliency.foundation.errors import InputError, UsageError
 
 __all__ = [
     "EMBEDDED",

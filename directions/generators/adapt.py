@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.errors import InputError
+from saliency.foundation.errors import InputError
 
 PROBES = 8
 """Images of the forward pass from which resolution and range are worked out."""

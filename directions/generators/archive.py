@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from data.errors import InputError
+from saliency.foundation.errors import InputError
 
 PREFERRED = ("generator.pt", "G_ema.pth")
 """Where several checkpoints lie in a tar, the one called so is the generator."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from data.errors import UsageError
 from directions.generators.adapt import adapt
+from saliency.foundation.errors import UsageError
 
 
 @dataclass(frozen=True)

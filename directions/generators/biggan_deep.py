@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.errors import UsageError
 from directions.generators.base import ClassGenerator, Generator
 from directions.generators.biggan import attend
 from directions.generators.family import (
@@ -30,6 +29,7 @@ from directions.generators.family import (
     shape_of,
 )
 from directions.generators.spectral import fold_torch
+from saliency.foundation.errors import UsageError
 
 BASE = 4
 """Side of the feature map that the latent is projected to."""

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.errors import InputError
 from data.files import load_tensors
+from saliency.foundation.errors import InputError
 
 NETWORK_KEYS = (
     "g_ema",

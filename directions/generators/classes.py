@@ -6,7 +6,7 @@ import difflib
 import re
 from pathlib import Path
 
-from data.errors import UsageError
+from saliency.foundation.errors import UsageError
 
 IMAGENET = 1000
 """Generators of so many classes have ImageNet's, in the usual order."""

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from data.errors import InputError
 from directions.generators.adapt import latent_dims_of
 from directions.generators.base import Generator, NetworkGenerator
+from saliency.foundation.errors import InputError
 
 WANTED = (
     "latent_dim",

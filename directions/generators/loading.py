@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.errors import InputError
 from data.files import load_tensors
 from directions.generators.checkpoint import StateDict, read_checkpoint
 from directions.generators.family import Config, Family
 from directions.generators.store import parse_metadata
+from saliency.foundation.errors import InputError
 
 SHOWN = 3
 """So many names an error lists before it counts the rest."""

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.errors import InputError
 from directions.generators.family import Config
 from directions.generators.restricted_pickle import (
     Array,
@@ -24,6 +23,7 @@ from directions.generators.restricted_pickle import (
     TensorFlowNetwork,
 )
 from directions.generators.stylegan2 import MAPPING_RATE, STYLEGAN2
+from saliency.foundation.errors import InputError
 
 _TENSORFLOW_SETTINGS = {
     "mapping_lrmul": MAPPING_RATE,

@@ -16,9 +16,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from data.download import download
-from data.errors import InputError
 from data.files import read_json, sha256_of, write_json
 from directions.generators.family import Config, Family, Weights
+from saliency.foundation.errors import InputError
 
 Way = Literal["download", "convert", "by hand"]
 """How official weights come here: as they are, as a pickle to be converted, or by hand."""

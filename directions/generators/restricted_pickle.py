@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.errors import InputError
+from saliency.foundation.errors import InputError
 
 
 class TensorFlowNetwork:

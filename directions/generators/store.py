@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from data.errors import InputError
 from data.files import load_tensors, save_tensors
+from saliency.foundation.errors import InputError
 
 
 def save_generator(

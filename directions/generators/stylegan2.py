@@ -13,7 +13,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from data.errors import UsageError
 from data.seeds import torch_stream
 from directions.generators.base import Generator, Latents, NetworkGenerator
 from directions.generators.family import (
@@ -27,6 +26,7 @@ from directions.generators.family import (
     shape_of,
 )
 from directions.generators.modulated import EqualLinear, StyledConv, ToRGB, activate
+from saliency.foundation.errors import UsageError
 
 BASE = 4
 """Side of the first feature map."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from data.config import code_version
-from data.errors import SaliencyError, SkippedWarning, UsageError
+from saliency.foundation.errors import SaliencyError, SkippedWarning, UsageError
 
 COMMANDS = {
     "discover": "find a generator's background-removal direction",
@@ -65,10 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("saliency: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-    except ValueError as error:
-        if not _is_ours(error):
-            raise
-        return _complain(error, FAILED)
 
 
 def _show_warning(
@@ -86,13 +82,11 @@ def _show_warning(
         _python_shows(message, category, filename, lineno, file, line)
 
 
-def _is_ours(error: ValueError) -> bool:
-    """Whether it is one of inference's errors, which cannot derive from the lower floors'."""
-    return type(error).__module__.startswith("saliency.")
-
-
 def _complain(error: Exception, status: int) -> int:
-    message = " ".join(str(error).split())
+    if isinstance(error, SaliencyError):
+        message = error.for_command_line()
+    else:
+        message = " ".join(str(error).split())
     print(f"saliency: error: {message}", file=sys.stderr)
     return status
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from data.errors import UsageError
+from saliency.foundation.errors import UsageError
 
 SUMMARY = "the paired difference of two scores, and whether it is more than chance"
 SCORING_OPTIONS = ("benchmark", "model", "maps", "method", "protocol", "out", "report")

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from data.errors import UsageError
+from saliency.foundation.errors import UsageError
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data.errors import UsageError
 from saliency.cli import discover_evaluate, discover_pick
 from saliency.cli.devices import pick_device
 from saliency.cli.options import add_config, add_json, chosen_generator, read_config, report
 from saliency.cli.sources import GENERATOR_HELP, sampled_generator
+from saliency.foundation.errors import UsageError
 
 ACTIONS = {
     "pick": "take another direction of a finished run",

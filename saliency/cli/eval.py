@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import InputError, UsageError
 from saliency.cli import compare
 from saliency.cli.compare import printable
 from saliency.cli.options import add_json
+from saliency.foundation.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from data.benchmarks import Pair

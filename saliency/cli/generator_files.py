@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.config import SamplingConfig
-from data.errors import InputError, UsageError
 from saliency.cli.generator_official import facts_of, official_row
 from saliency.cli.options import add_config, add_json, read_config, report
 from saliency.cli.sources import GENERATOR_HELP, sampled_generator
+from saliency.foundation.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from directions.generators import OpenedFile

@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
-    from data.errors import UsageError
     from data.photos import list_photos
     from data.sheets import save_sheet
     from directions.inversion import InvertConfig, invert, sheet_rows
     from directions.projection import encoder_of
     from saliency.cli.devices import pick_device
+    from saliency.foundation.errors import UsageError
 
     config = read_config(arguments, InvertConfig)
     if arguments.sheet and arguments.sheet.suffix.lower() not in PICTURES:

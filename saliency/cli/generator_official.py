@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from data.errors import UsageError
 from saliency.cli.options import add_json, report
+from saliency.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     from directions.generators import Family

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos were skipped, 1 when all were."""
-    from data.errors import UsageError
     from data.photos import list_photos
     from saliency.cli.devices import pick_device
+    from saliency.foundation.errors import UsageError
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
@@ -84,7 +84,8 @@ def _predict_all(
     from data.files import replacing
     from data.progress import progress
     from saliency.confidence import confidence
-    from saliency.photo import ImageError, to_rgb
+    from saliency.foundation.errors import ImageError
+    from saliency.photo import to_rgb
     from saliency.refine import get_refiner
 
     refiner = get_refiner(arguments.refine or segmenter.config.refine)

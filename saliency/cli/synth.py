@@ -86,7 +86,7 @@ def sampled_alike(config: SynthConfig, directions: Sequence[Direction]) -> Synth
     Raises:
         UsageError: they were found with different ones, and ``config`` does not name its own.
     """
-    from data.errors import UsageError
+    from saliency.foundation.errors import UsageError
 
     found = [as_discovered(config, each.provenance.get("config", {})) for each in directions]
     if any(other != found[0] for other in found[1:]):
@@ -104,8 +104,8 @@ def latents_of(config: SynthConfig) -> PhotoLatents | None:
         InputError: no such file, or none with latents in it.
         UsageError: they were made with another truncation, which some generators' images depend on.
     """
-    from data.errors import UsageError
     from directions.photo_latents import PhotoLatents
+    from saliency.foundation.errors import UsageError
 
     if config.latents is None:
         return None

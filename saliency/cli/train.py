@@ -57,10 +57,10 @@ def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.errors import UsageError
     from data.files import claim_folder
     from data.pairs import PairFolder, pairs_provenance
     from saliency.encoders import check_encoder
+    from saliency.foundation.errors import UsageError
     from saliency.training import TrainConfig, train_segmenter
 
     config = read_config(arguments, TrainConfig)
