@@ -46,11 +46,16 @@ def augmentation(size: int, strength: Strength = "strong") -> A.Compose:
     if strength == "light":
         return A.Compose(light)
     if strength == "photo":
-        return A.Compose(_photo(size))
+        return A.Compose(_photo_geometry(size) + _photo_appearance())
     return A.Compose(_geometry(size) + _appearance())
 
 
-def _photo(size: int) -> list[A.BasicTransform | A.OneOf]:
+def photo_views(size: int) -> tuple[A.Compose, A.Compose]:
+    """The two halves of the strength ``photo``: where things are, and how they look."""
+    return A.Compose(_photo_geometry(size)), A.Compose(_photo_appearance())
+
+
+def _photo_geometry(size: int) -> list[A.BasicTransform | A.OneOf]:
     """Photos are varied enough in look; their objects are too often large and in the middle."""
     return [
         A.HorizontalFlip(p=0.5),
@@ -64,6 +69,12 @@ def _photo(size: int) -> list[A.BasicTransform | A.OneOf]:
             border_mode=cv2.BORDER_REFLECT_101,
             p=0.8,
         ),
+    ]
+
+
+def _photo_appearance() -> list[A.BasicTransform | A.OneOf]:
+    """What the light and the camera do to a photo."""
+    return [
         A.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05, p=0.8),
         A.ToGray(p=0.05),
         A.OneOf(

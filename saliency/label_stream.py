@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.augment import apply_seeded, apply_soft, augmentation
+from data.augment import apply_seeded, apply_soft, augmentation, photo_views
 from data.composites import composite, empty_ground
 from data.pairs import PairFolder
 from data.photos import read_photo
@@ -58,7 +58,7 @@ class Shares:
     empties: float = 0.0
 
 
-class LabelStream(Dataset[tuple[Tensor, Tensor]]):
+class LabelStream(Dataset[tuple[Tensor, ...]]):
     """An endless, seeded stream of augmented photos with soft labels, pairs and composites.
 
     Args:
@@ -70,6 +70,8 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         size: side of the images.
         seed: of everything.
         length: number of items.
+        plain: items have two more parts: the image with its colours as they were, and whether its
+            target is a label, which may be wrong, rather than a mask that is known.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         size: int,
         seed: int,
         length: int,
+        plain: bool = False,
     ) -> None:
+        self.plain = plain
         self.labels, self.material, self.seed = labels, material, seed
         self.hard, self.prior, self.size, self.length = hard, prior, size, length
         pairs = shares.pairs if material.pairs else 0.0
@@ -91,23 +95,44 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
         self.bounds = np.cumsum([pairs, cutouts, shares.empties])
         self.photo_compose = augmentation(size, "photo")
         self.pair_compose = augmentation(size, "strong")
+        self.geometry, self.appearance = photo_views(size)
         self._epoch, self._order = -1, np.arange(0)
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, item: int) -> tuple[Tensor, ...]:
         seed = stream_seed("self-training item", self.seed, item)
         rng = np.random.default_rng(seed)
         kind = int(np.searchsorted(self.bounds, rng.random(), side="right"))
         makers = (self._pair, self._composite, self._empty)
         made = makers[kind](rng, seed) if kind < len(makers) else None
+        if made is None and self.plain:
+            image, target, before = self._photo_twice(item, seed)
+            return _tensor(image), torch.from_numpy(target), _tensor(before), torch.tensor(True)
         if made is None:
             image, target = self._photo(item, seed)
         else:
             image, target = made
             image = with_prior(image, prior_map(image)) if self.prior else image
-        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)
+        parts = _tensor(image), torch.from_numpy(target)
+        return (*parts, parts[0], torch.tensor(False)) if self.plain else parts
+
+    def _photo_twice(self, item: int, seed: int) -> tuple[Pixels, Target, Pixels]:
+        """The photo in other colours, its label, and the photo in its own, all moved alike."""
+        label = self._label(item)
+        soft = label.label
+        target = np.where(soft > 127, 255, 0).astype(np.uint8) if self.hard else soft
+        if self.prior:
+            prior = cv2.resize(label.prior, target.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            target = np.dstack([target, np.asarray(prior, np.uint8)])
+        before, moved = apply_soft(self.geometry, read_photo(label.photo), target, seed)
+        self.appearance.set_random_seed((seed + 1) % 2**32)
+        image = self.appearance(image=before)["image"]
+        if not self.prior:
+            return image, moved, before
+        prior = (moved[:, :, 1] * 255).astype(np.uint8)
+        return with_prior(image, prior), moved[:, :, 0].copy(), with_prior(before, prior)
 
     def _photo(self, item: int, seed: int) -> tuple[Pixels, Target]:
         label = self._label(item)
@@ -156,3 +181,7 @@ class LabelStream(Dataset[tuple[Tensor, Tensor]]):
             order = numpy_stream("photo order", self.seed, epoch).permutation(len(self.labels))
             self._epoch, self._order = epoch, order
         return self.labels[int(self._order[position])]
+
+
+def _tensor(image: Pixels) -> Tensor:
+    return torch.from_numpy(image.transpose(2, 0, 1).copy())

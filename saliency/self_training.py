@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -29,13 +30,18 @@ from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Evidence, Labeller, Sharpen, Views, label_photos
 from saliency.losses import LOSS_HELP, Loss
 from saliency.prior import PRIOR_HELP, Prior
+from saliency.rectification import Rectification
 from saliency.segmenter import WEIGHTS, Segmenter, SegmenterConfig
 from saliency.training import (
     CHECKPOINT_SECONDS,
     DECODER_HELP,
+    SCALES_HELP,
+    TEXTURE_HELP,
     DecoderChannels,
+    Scales,
     TrainConfig,
     Trainer,
+    at_side,
     finished,
     single_thread,
 )
@@ -80,6 +86,22 @@ class SelfTrainConfig(StageConfig):
         description="what students start from; fresh: --encoder-weights; teacher: the teacher, of "
         "the same --encoder",
     )
+    rectify: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the averaged student's own map in the labels it learns from, grown "
+        "over the first third of a round",
+    )
+    doubt: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="pixels are weighted by exp(-DOUBT v), v the variance of the label and the "
+        "averaged student's map; 0: all alike",
+    )
+    scales: Scales = Field((), description=SCALES_HELP)
+    texture: float = Field(0.0, ge=0, description=TEXTURE_HELP)
     rounds: int = Field(2, ge=1, le=10, description="number of rounds")
     sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
     steps: tuple[int, ...] = Field((800, 800), description="optimiser steps")
@@ -181,6 +203,8 @@ class SelfTrainConfig(StageConfig):
                 "size": of_round(self.sizes, round_number),
                 "steps": of_round(self.steps, round_number),
                 "loss": self.loss,
+                "scales": self.scales,
+                "texture": self.texture,
                 "batch": self.batch,
                 "lr": self.lr,
                 "encoder_lr_factor": self.encoder_lr_factor,
@@ -347,6 +371,7 @@ def _train(
     shares = Shares(
         config.pairs_share, config.cutouts_share, of_round(config.empties_share, round_number)
     )
+    rectification = Rectification(config.rectify, config.doubt)
     stream = LabelStream(
         labels,
         material,
@@ -356,6 +381,7 @@ def _train(
         size=training.size,
         seed=training.seed,
         length=training.steps * training.batch,
+        plain=bool(rectification),
     )
     loader = DataLoader(
         stream,
@@ -371,8 +397,15 @@ def _train(
     saved = time.monotonic()
     bar_label = f"round {round_number + 1}"
     with progress(training.steps, initial=trainer.step_number, unit="step", label=bar_label) as bar:
-        for images, targets in loader:
-            loss = trainer.step(images, targets)
+        for images, targets, *plain in loader:
+            side = trainer.side()
+            targets, trust = at_side(targets, side), None
+            if plain:
+                before = trainer.batch(at_side(plain[0], side))
+                own = own_maps(trainer, average.module, before)
+                done = trainer.step_number / training.steps
+                targets, trust = rectification(targets.to(device), own, plain[1].to(device), done)
+            loss = trainer.step(at_side(images, side), targets, trust)
             average.update_parameters(trainer.network)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -382,3 +415,10 @@ def _train(
     save()
     trainer.network.load_state_dict(average.module.state_dict())
     return trainer
+
+
+@torch.no_grad()
+def own_maps(trainer: Trainer, average: nn.Module, batch: Tensor) -> Tensor:
+    """What the averaged student says of a batch: (N, S, S) in [0, 1]."""
+    average.eval()
+    return torch.sigmoid(trainer.forward(batch, average))

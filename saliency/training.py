@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from data.augment import Strength
@@ -19,8 +20,9 @@ from data.files import load_torch, save_torch
 from data.pairs import PairFolder
 from data.precision import mixed_precision
 from data.progress import progress
+from data.seeds import numpy_stream
 from saliency.encoders import load_imagenet_weights
-from saliency.losses import LOSS_HELP, Loss, segmentation_loss
+from saliency.losses import LOSS_HELP, Loss, segmentation_loss, texture_loss
 from saliency.pair_stream import PairStream, split_pairs
 from saliency.prior import PRIOR_HELP, Prior
 from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
@@ -42,6 +44,25 @@ DecoderChannels = Annotated[tuple[int, ...], BeforeValidator(_five_widths)]
 DECODER_HELP = "channels of the U-Net's five decoder stages, from the coarsest on"
 
 
+def _sides(value: Any) -> Any:
+    sides = value.split(",") if isinstance(value, str) else value
+    sides = [sides] if isinstance(sides, int) else sides
+    listed = isinstance(sides, list | tuple)
+    if not listed or any(
+        not str(side).isdecimal() or int(side) % 32 or not 32 <= int(side) <= 1024 for side in sides
+    ):
+        raise ValueError("give multiples of 32 from 32 to 1024, for instance 224,320")
+    return sides
+
+
+Scales = Annotated[tuple[int, ...], BeforeValidator(_sides)]
+SCALES_HELP = (
+    "sides to which batches are resized, one by chance for each step, so that one network serves "
+    "them all; default: the training images' side"
+)
+TEXTURE_HELP = "weight of boundary texture matching (A2S-v2): outlines follow colours; 0: left out"
+
+
 class TrainConfig(StageConfig):
     """Options of `saliency train`."""
 
@@ -57,7 +78,9 @@ class TrainConfig(StageConfig):
     size: int = Field(
         128, ge=32, le=1024, multiple_of=32, description="side of the training images"
     )
+    scales: Scales = Field((), description=SCALES_HELP)
     steps: int = Field(1000, ge=1, description="optimiser steps")
+    texture: float = Field(0.0, ge=0, description=TEXTURE_HELP)
     loss: Loss = Field("iou", description=LOSS_HELP)
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
@@ -155,18 +178,23 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.step_number, self.best = state["step_number"], state["best"]
 
-    def step(self, images: Tensor, masks: Tensor) -> float:
+    def step(self, images: Tensor, masks: Tensor, trust: Tensor | None = None) -> float:
         """One update; returns the loss.
 
         Args:
             images: uint8 (N, C, S, S).
             masks: (N, S, S), bool, or float in [0, 1].
+            trust: (N, S, S) in [0, 1], weight of each pixel; ``None``: all alike.
         """
         self.network.train()
         if self.pretrained:
             _freeze_statistics(self.network.get_submodule("encoder"))
         targets = masks.to(self.device).float()
-        loss = segmentation_loss(self.logits(images), targets, self.config.loss)
+        batch = self.batch(images)
+        logits = self.forward(batch)
+        loss = segmentation_loss(logits, targets, self.config.loss, trust)
+        if self.config.texture:
+            loss = loss + self.config.texture * texture_loss(logits, batch)
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
@@ -176,11 +204,25 @@ class Trainer:
 
     def logits(self, images: Tensor) -> Tensor:
         """uint8 (N, C, S, S) to logits (N, S, S)."""
+        return self.forward(self.batch(images))
+
+    def batch(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, S, S) as the network's input, (N, C, S, S) in [-1, 1]."""
         batch = images.to(self.device).float() / 127.5 - 1
-        batch = batch.contiguous(memory_format=torch.channels_last)
+        return batch.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, batch: Tensor, network: nn.Module | None = None) -> Tensor:
+        """Logits (N, S, S) of :meth:`batch` by the network, or by another of its shape."""
         with mixed_precision(self.device):
-            result: Tensor = self.network(batch)
+            result: Tensor = (network or self.network)(batch)
         return result.float().squeeze(1)
+
+    def side(self) -> int:
+        """Side of the images at the next step: one of ``scales``, by chance, or ``size``."""
+        if not self.config.scales:
+            return self.config.size
+        rng = numpy_stream("scale", self.config.seed, self.step_number)
+        return int(rng.choice(self.config.scales))
 
     @torch.no_grad()
     def validate(self, loader: DataLoader[tuple[Tensor, Tensor]]) -> float:
@@ -278,7 +320,8 @@ def _loop(
     iou = trainer.best["iou"]
     with progress(config.steps, initial=trainer.step_number, unit="step", label="train") as bar:
         for images, masks in loader:
-            loss = trainer.step(images, masks)
+            side = trainer.side()
+            loss = trainer.step(at_side(images, side), at_side(masks, side))
             if trainer.step_number % config.validate_every == 0 or (
                 trainer.step_number == config.steps
             ):
@@ -289,6 +332,21 @@ def _loop(
                 save_torch(checkpoint, trainer.state())
                 saved = time.monotonic()
     save_torch(checkpoint, trainer.state())
+
+
+def at_side(images: Tensor, side: int) -> Tensor:
+    """Images or masks, (N, C, S, S) or (N, S, S), at another side; the kind of values is kept."""
+    if images.shape[-1] == side:
+        return images
+    batch = images if images.ndim == 4 else images[:, None]
+    resized = F.interpolate(
+        batch.float(), (side, side), mode="bilinear", align_corners=False, antialias=True
+    )
+    if images.dtype == torch.bool:
+        resized = resized > 0.5
+    elif images.dtype == torch.uint8:
+        resized = resized.round().clamp(0, 255).to(torch.uint8)
+    return resized if images.ndim == 4 else resized[:, 0]
 
 
 def single_thread(_: int) -> None:
