@@ -401,10 +401,10 @@ def _train(
             side = trainer.side()
             targets, trust = at_side(targets, side), None
             if plain:
-                before = trainer.batch(at_side(plain[0], side))
-                own = own_maps(trainer, average.module, before)
+                before, learnable = plain
+                own = own_maps(trainer, average.module, at_side(before, side), learnable)
                 done = trainer.step_number / training.steps
-                targets, trust = rectification(targets.to(device), own, plain[1].to(device), done)
+                targets, trust = rectification(targets.to(device), own, learnable.to(device), done)
             loss = trainer.step(at_side(images, side), targets, trust)
             average.update_parameters(trainer.network)
             bar.update()
@@ -418,7 +418,21 @@ def _train(
 
 
 @torch.no_grad()
-def own_maps(trainer: Trainer, average: nn.Module, batch: Tensor) -> Tensor:
-    """What the averaged student says of a batch: (N, S, S) in [0, 1]."""
+def own_maps(trainer: Trainer, average: nn.Module, images: Tensor, wanted: Tensor) -> Tensor:
+    """What the averaged student says of the images that are wanted; zeros of the others.
+
+    Args:
+        trainer: of the student.
+        average: its averaged weights.
+        images: uint8 (N, C, S, S).
+        wanted: bool (N,).
+
+    Returns:
+        (N, S, S) in [0, 1].
+    """
     average.eval()
-    return torch.sigmoid(trainer.forward(batch, average))
+    maps = torch.zeros((len(images), *images.shape[2:]), device=trainer.device)
+    if wanted.any():
+        found = torch.sigmoid(trainer.forward(trainer.batch(images[wanted]), average))
+        maps[wanted.to(trainer.device)] = found
+    return maps
