@@ -31,7 +31,8 @@ from saliency.cutouts import load_cutouts
 from saliency.label_stream import Material
 from saliency.labelling import SHARPENERS
 from saliency.segmenter import Segmenter
-from saliency.self_training import SelfTrainConfig, self_train
+from saliency.self_training import self_train
+from saliency.self_training_settings import SelfTrainConfig
 
 FIRST = "all"
 PAIRS_CUT = "--cutouts OBJECTS PAIRS"

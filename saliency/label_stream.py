@@ -128,7 +128,7 @@ class LabelStream(Dataset[tuple[Tensor, ...]]):
             target = np.dstack([target, np.asarray(prior, np.uint8)])
         before, moved = apply_soft(self.geometry, read_photo(label.photo), target, seed)
         self.appearance.set_random_seed((seed + 1) % 2**32)
-        image = self.appearance(image=before)["image"]
+        image: Pixels = self.appearance(image=before)["image"]
         if not self.prior:
             return image, moved, before
         prior = (moved[:, :, 1] * 255).astype(np.uint8)

@@ -23,7 +23,8 @@ from saliency.labelling import (
     teacher_map,
 )
 from saliency.segmenter import Segmenter
-from saliency.self_training import SelfTrainConfig, reliable, self_train
+from saliency.self_training import reliable, self_train
+from saliency.self_training_settings import SelfTrainConfig
 
 
 def label(name: str, reliability: float, area: float) -> PseudoLabel:

@@ -11,7 +11,7 @@ from saliency.cli.options import add_config, add_json, read_config, report
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from saliency.self_training import SelfTrainConfig
+    from saliency.self_training_settings import SelfTrainConfig
 
     parser.add_argument(
         "photos", nargs="+", type=Path, metavar="PHOTOS", help="folders of unlabelled photos"
@@ -54,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     from saliency.encoders import check_encoder
     from saliency.label_stream import Material
     from saliency.segmenter import Segmenter
-    from saliency.self_training import SelfTrainConfig, self_train
+    from saliency.self_training import self_train
+    from saliency.self_training_settings import SelfTrainConfig
 
     config = read_config(arguments, SelfTrainConfig)
     check_encoder(config.encoder, config.encoder_weights)
