@@ -128,11 +128,12 @@ class LabelStream(Dataset[tuple[Tensor, ...]]):
             target = np.dstack([target, np.asarray(prior, np.uint8)])
         before, moved = apply_soft(self.geometry, read_photo(label.photo), target, seed)
         self.appearance.set_random_seed((seed + 1) % 2**32)
-        image: Pixels = self.appearance(image=before)["image"]
+        image = np.asarray(self.appearance(image=before)["image"], np.uint8)
         if not self.prior:
             return image, moved, before
-        prior = (moved[:, :, 1] * 255).astype(np.uint8)
-        return with_prior(image, prior), moved[:, :, 0].copy(), with_prior(before, prior)
+        moved_prior = (moved[:, :, 1] * 255).astype(np.uint8)
+        label_alone = moved[:, :, 0].copy()
+        return with_prior(image, moved_prior), label_alone, with_prior(before, moved_prior)
 
     def _photo(self, item: int, seed: int) -> tuple[Pixels, Target]:
         label = self._label(item)
