@@ -210,7 +210,12 @@ class Segmenter:
             config.unlink(missing_ok=True)
 
     def predict(
-        self, image: Any, *, refine: str | None = None, size: int | None = None
+        self,
+        image: Any,
+        *,
+        refine: str | None = None,
+        size: int | None = None,
+        quality: str = "default",
     ) -> NDArray[np.float32]:
         """Saliency map of one image.
 
@@ -219,19 +224,41 @@ class Segmenter:
             refine: a name of :data:`saliency.refine.REFINERS`; ``None``: as the segmenter's config
                 says.
             size: shortest side at which the network sees the photo; ``None``: the config's.
+            quality: ``fast`` sees the photo smaller, ``best`` at two sizes and mirrored as well,
+                see :data:`saliency.views.QUALITIES`.
 
         Returns:
             float32 (H, W) in [0, 1], at the image's own size.
 
         Raises:
             ImageError: not an image.
-            ValueError: unknown refiner.
+            UsageError: unknown refiner or quality.
         """
         from saliency.refine import get_refiner
 
         refiner = get_refiner(self.config.refine if refine is None else refine)
         pixels = to_rgb(image)
-        return refiner(pixels, self.network_map(pixels, size))
+        return refiner(pixels, self.saliency_map(pixels, size, quality))
+
+    def saliency_map(
+        self, pixels: NDArray[np.uint8], size: int | None = None, quality: str = "default"
+    ) -> NDArray[np.float32]:
+        """The map of a photo at the network's scale, averaged over what ``quality`` looks at.
+
+        Args:
+            pixels: uint8 (H, W, 3).
+            size: shortest side in pixels; ``None``: the config's.
+            quality: see :meth:`predict`.
+
+        Returns:
+            float32 (h, w) in [0, 1]; not refined.
+
+        Raises:
+            UsageError: unknown quality.
+        """
+        from saliency.views import averaged_map, get_views
+
+        return averaged_map(self.network_map, pixels, get_views(quality), size or self.config.size)
 
     def network_map(
         self,
@@ -279,6 +306,7 @@ def predict_mask(
     model: Segmenter | str | os.PathLike[str] | None = None,
     device: str | None = None,
     refine: str | None = None,
+    quality: str = "default",
 ) -> NDArray[np.float32] | NDArray[np.bool_]:
     """Find the salient object of an image.
 
@@ -289,6 +317,7 @@ def predict_mask(
         device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
         refine: ``none``, ``guided``, ``bilateral`` or ``grabcut``: whether and how the map is
             brought to the photo's edges; ``None``: as the segmenter's config says.
+        quality: ``fast``, ``default`` or ``best``, see :meth:`Segmenter.predict`.
 
     Returns:
         float32 (H, W) in [0, 1] at the image's own size, or bool (H, W): map >= threshold.
@@ -300,5 +329,5 @@ def predict_mask(
         raise ValueError(f"threshold {threshold}: must be in [0, 1]")
     if not isinstance(model, Segmenter):
         model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
-    saliency_map = model.predict(image, refine=refine)
+    saliency_map = model.predict(image, refine=refine, quality=quality)
     return saliency_map if threshold is None else saliency_map >= threshold
