@@ -51,6 +51,7 @@ class Protocol:
         resize: how a map of another size is brought to the ground truth's size.
         metrics: those that it reports, of :data:`ALL_METRICS`.
         source: where the definition comes from.
+        note: what somebody who compares its scores with others must know; no setting.
     """
 
     name: str
@@ -68,10 +69,13 @@ class Protocol:
     resize: Literal["bilinear"]
     metrics: tuple[str, ...]
     source: str
+    note: str = ""
 
     def settings(self) -> dict[str, Any]:
         """The settings as plain values, for the score's file; metrics are joined by spaces."""
-        return asdict(self) | {"metrics": " ".join(self.metrics)}
+        values = asdict(self) | {"metrics": " ".join(self.metrics)}
+        del values["note"]
+        return values
 
     def prepare(self, prediction: NDArray[np.float32]) -> NDArray[np.floating]:
         """A map as this protocol compares it with the ground truth.
@@ -154,6 +158,10 @@ PROTOCOLS: dict[str, Protocol] = {
         resize="bilinear",
         metrics=CORE_METRICS,
         source="Voynov, Morozov, Babenko, ICML 2021 (BigGANsAreWatching, metrics.py)",
+        note=(
+            "This is how papers on segmentation by GANs, and TokenCut, compute max F, IoU and "
+            "accuracy."
+        ),
     ),
     "pysod": Protocol(
         name="pysod",
@@ -171,6 +179,10 @@ PROTOCOLS: dict[str, Protocol] = {
         resize="bilinear",
         metrics=ALL_METRICS,
         source="PySODMetrics 1.6.2 (IoU and accuracy: its sample-based binary mode)",
+        note=(
+            "This is how papers on salient object detection compute mean F, max F, MAE, E and S "
+            "(A2S-v3, A2S-v2 and others). Each map is stretched to [0, 1] first."
+        ),
     ),
     "mean-pr": Protocol(
         name="mean-pr",
@@ -188,6 +200,10 @@ PROTOCOLS: dict[str, Protocol] = {
         resize="bilinear",
         metrics=CORE_METRICS,
         source="Qin et al. 2019/2020 (Binary-Segmentation-Evaluation-Tool, measures.py)",
+        note=(
+            "Its max F is the F-measure of the mean precision and the mean recall. It differs from "
+            "the mean over images of the F-measure, which the other protocols take."
+        ),
     ),
     "selfmask": Protocol(
         name="selfmask",
@@ -205,6 +221,12 @@ PROTOCOLS: dict[str, Protocol] = {
         resize="bilinear",
         metrics=CORE_METRICS,
         source="Shin, Albanie, Xie, CVPRW 2022 (selfmask, metrics/f_measure.py, iou.py)",
+        note=(
+            "Its max F cannot be compared with that of any other protocol: the code of SelfMask, "
+            "FOUND and PEEKABOO squares β² = 0.3 once more, so that β² is 0.09, and takes the best "
+            "threshold of each photo by itself. Both make the figure larger. Compare its IoU, "
+            "accuracy and MAE."
+        ),
     ),
 }
 

@@ -25,8 +25,10 @@ from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.curves import Curves
 from eval.images import ImageMetrics
 from eval.markup import Child, Markup, escape, join, tag
+from eval.protocols import PROTOCOLS
 from eval.report_figures import Axis, Series, histogram, interval_chart, legend, line_chart
 from eval.report_pictures import card, error_legend
+from eval.report_published import published_tables
 from eval.report_tables import (
     METRICS,
     environment,
@@ -34,7 +36,6 @@ from eval.report_tables import (
     method_label,
     number,
     protocol_table,
-    published_tables,
     score_table,
     value_table,
 )
@@ -280,6 +281,7 @@ def _settings(results: Mapping[str, Result]) -> Markup:
         "fingerprint (sha256 of names and contents)": first["fingerprint"],
     }
     tables = [
+        _protocol_notes(results),
         protocol_table(results),
         value_table("benchmark", about),
         value_table("what was scored", first.get("method") or {"method": "not recorded"}),
@@ -287,3 +289,9 @@ def _settings(results: Mapping[str, Result]) -> Markup:
         value_table("software", environment()),
     ]
     return tag("div", tables, class_="tables")
+
+
+def _protocol_notes(results: Mapping[str, Result]) -> Markup:
+    """What a reader who compares scores must know of each protocol."""
+    notes = [(name, PROTOCOLS[name].note) for name in results if name in PROTOCOLS]
+    return join([tag("p", tag("strong", name), ": ", note) for name, note in notes if note])

@@ -1,4 +1,4 @@
-"""A report's tables: the scores, the published ones around them, and every setting."""
+"""A report's tables: the scores, and every setting."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from eval.markup import Child, Markup, join, tag
+from eval.markup import Child, Markup, tag
 from eval.protocols import ALL_METRICS
-from eval.published import DATA_SETS, PUBLISHED, DataSet, Figures, Published, recognise
 
 Result = dict[str, Any]
 
@@ -57,7 +56,7 @@ def score_table(results: Mapping[str, Result]) -> Markup:
     listed = list(results.values())
     names = [name for name in ALL_METRICS if any(name in each["metrics"] for each in listed)]
     head = tag(
-        "tr", _heading("metric", "col"), [_heading(each["protocol"], "col") for each in listed]
+        "tr", heading("metric", "col"), [heading(each["protocol"], "col") for each in listed]
     )
     if "max_f" in names:
         names.insert(1, "max_f_threshold")
@@ -94,118 +93,6 @@ def interval(result: Result, name: str) -> Markup | None:
     return tag("small", f"[{number(low)}, {number(high)}]")
 
 
-def published_tables(results: Mapping[str, Result]) -> Markup:
-    """The scores among the published ones; of every data set when the photos are of none."""
-    first = next(iter(results.values()))
-    data_set = recognise(first["benchmark"])
-    if data_set is None:
-        return join(
-            tag(
-                "p",
-                f"“{first['benchmark']}” is not the name of a data set with published scores. For "
-                "orientation, these are the published scores on three others; they are of other "
-                "photos and cannot be compared with the table above.",
-                class_="note",
-            ),
-            [_published_table(each, {}) for each in DATA_SETS],
-            FOOTNOTES,
-        )
-    part = first["images"] != data_set.photos
-    return join(
-        tag(
-            "p",
-            f"Published scores are of all {data_set.photos:,} photos of {data_set.name}; these "
-            f"results are of {first['images']:,}. The difference between the sets of photos comes "
-            "on top of the difference between methods.",
-            class_="note",
-        )
-        if part
-        else None,
-        _published_table(data_set, results),
-        FOOTNOTES,
-    )
-
-
-FOOTNOTES = tag(
-    "div",
-    tag(
-        "p",
-        "Rows are ordered by IoU. Only rows of the same protocol can be compared to the last "
-        "digit. “not checked”: how the paper computes its figures was not verified. Published "
-        "figures have no intervals.",
-    ),
-    tag(
-        "p",
-        "† Their max F uses another formula (each photo’s own best threshold, and β² = 0.09 "
-        "instead of 0.3), so it is not shown beside the others.",
-    ),
-    class_="footnotes",
-)
-
-
-def _published_table(data_set: DataSet, results: Mapping[str, Result]) -> Markup:
-    rated = [(each, each.scores[data_set]) for each in PUBLISHED if data_set in each.scores]
-    rows = [(figures, _published_row(each, figures)) for each, figures in rated
-            if each.kind != "masks"]  # fmt: skip
-    rows += [(_figures(result), _own_row(result)) for result in results.values()]
-    rows.sort(key=lambda row: -(row[0].iou or 0))
-    supervised = [_published_row(each, figures) for each, figures in rated if each.kind == "masks"]
-    columns = ("method", "protocol", "max F", "IoU", "accuracy", "MAE", "source")
-    return scrolling(
-        f"published scores on {data_set.name}",
-        tag(
-            "table",
-            tag("caption", f"{data_set.name}, methods that see no masks drawn by people"),
-            tag("thead", tag("tr", [_heading(column, "col") for column in columns])),
-            tag("tbody", [row for _, row in rows]),
-            tag(
-                "tbody",
-                tag(
-                    "tr",
-                    tag("th", "Trained on masks drawn by people, for reference",
-                        scope="rowgroup", colspan=len(columns)),
-                    class_="group",
-                ),
-                supervised,
-            ) if supervised else None,
-            class_="published",
-        ),
-    )  # fmt: skip
-
-
-def _figures(result: Result) -> Figures:
-    return Figures(*(result["metrics"].get(name) for name in Figures._fields))
-
-
-def _published_row(published: Published, figures: Figures) -> Markup:
-    max_f = "†" if published.other_f else number(figures.max_f)
-    kind = " (hand-made)" if published.kind == "hand-made" else ""
-    return tag(
-        "tr",
-        tag("th", published.method + kind, scope="row"),
-        tag("td", published.protocol or "not checked"),
-        tag("td", max_f),
-        [tag("td", number(value)) for value in figures[1:]],
-        tag(
-            "td",
-            published.source,
-            tag("small", published.unchecked) if published.unchecked else None,
-        ),
-    )
-
-
-def _own_row(result: Result) -> Markup:
-    label = method_label(result.get("method"))
-    return tag(
-        "tr",
-        tag("th", tag("strong", "this score"), f" {label}" if label else None, scope="row"),
-        tag("td", result["protocol"]),
-        [tag("td", number(value)) for value in _figures(result)],
-        tag("td", f"this report, {result['images']:,} images"),
-        class_="own",
-    )
-
-
 def protocol_table(results: Mapping[str, Result]) -> Markup:
     """The settings of each protocol side by side."""
     settings = [each["protocol_settings"] for each in results.values()]
@@ -217,12 +104,12 @@ def protocol_table(results: Mapping[str, Result]) -> Markup:
             tag("caption", "protocol settings"),
             tag(
                 "thead",
-                tag("tr", _heading("setting", "col"),
-                    [_heading(each["name"], "col") for each in settings]),
+                tag("tr", heading("setting", "col"),
+                    [heading(each["name"], "col") for each in settings]),
             ),
             tag(
                 "tbody",
-                [tag("tr", _heading(name.replace("_", " "), "row"),
+                [tag("tr", heading(name.replace("_", " "), "row"),
                      [tag("td", _value(each.get(name))) for each in settings])
                  for name in names],
             ),
@@ -238,7 +125,7 @@ def value_table(caption: str, values: Mapping[str, Any]) -> Markup:
         tag(
             "table",
             tag("caption", caption),
-            tag("tbody", [tag("tr", _heading(name, "row"), tag("td", value))
+            tag("tbody", [tag("tr", heading(name, "row"), tag("td", value))
                           for name, value in flatten(values)]),
             class_="settings",
         ),
@@ -271,5 +158,6 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _heading(text: str, scope: str) -> Markup:
+def heading(text: str, scope: str) -> Markup:
+    """A table's heading cell; the scope is ``col`` or ``row``."""
     return tag("th", text, scope=scope)

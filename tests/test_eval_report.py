@@ -294,6 +294,7 @@ def test_published_scores_name_protocol_and_source() -> None:
         assert each.protocol is None or each.protocol in PROTOCOLS
         assert re.search(r"\b20\d\d\b", each.source)
         assert published.ECSSD in each.scores
+        assert each.pretraining in ("class labels", "self-supervised", "none", "not known")
         for figures in each.scores.values():
             assert all(value is None or 0 < value < 1 for value in figures)
             assert not (each.other_f and figures.max_f)
@@ -302,6 +303,11 @@ def test_published_scores_name_protocol_and_source() -> None:
         ("DUTS-TE-fifth", published.DUTS_TE),
         ("duts_te", published.DUTS_TE),
         ("DUT-OMRON", published.DUT_OMRON),
+        ("HKU-IS", published.HKU_IS),
+        ("hku_is-test", published.HKU_IS),
+        ("PASCAL-S", published.PASCAL_S),
+        ("pascals", published.PASCAL_S),
+        ("pascal streets", None),
         ("my photos", None),
         ("DUTS-TR", None),
     ):
@@ -322,11 +328,58 @@ def test_figures_that_nobody_checked_say_so(made: tuple[dict, str]) -> None:
 
 def test_own_rows_stand_among_the_published(made: tuple[dict, str]) -> None:
     rows = re.search('class="published".*?</table>', made[1])[0]
-    assert rows.count('class="own"') == len(PROTOCOLS)
+    # by IoU those of every protocol; by mean F that of the protocol of published mean F alone
+    assert rows.count('class="own"') == len(PROTOCOLS) + 1
     assert "published scores are of all 1,000 photos of ecssd; these results are of 9" in (
         Page(made[1]).text.lower()
     )
-    assert "uses another formula" in made[1]
+    assert "is another formula" in made[1]
+    assert "Score the photos with --protocol pysod" not in made[1]
+
+
+def cells(row: str) -> list[str]:
+    return [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+
+
+@pytest.mark.parametrize(
+    ("data_set", "best", "figures"),
+    [
+        ("ECSSD", "A2S-v3", [".923", ".038"]),
+        ("DUTS-TE", "A2S-v3", [".816", ".047"]),
+        ("DUT-OMRON", "A2S-v3", [".759", ".062"]),
+        ("HKU-IS", "A2S-v3", [".908", ".033"]),
+        ("PASCAL-S", "A2S-v3", [".844", ".069"]),
+    ],
+)
+def test_the_published_frontier_is_there(
+    pairs: list[Pair], tmp_path: Path, data_set: str, best: str, figures: list[str]
+) -> None:
+    method = {"kind": "segmenter", "name": "own", "parameters": 3_787_153,
+              "config": {"supervision": "imagenet-classes", "size": 224}}  # fmt: skip
+    path = tmp_path / "r.html"
+    score(brightness, pairs[:3], [PROTOCOLS["pysod"]], False, benchmark=data_set, method=method,
+          report=path)  # fmt: skip
+    table = re.search('class="published".*?</table>', path.read_text())[0]
+    assert f"{data_set}: this score" in table
+    group = re.search("ordered by mean F.*?</tbody>", table)[0]
+    rows = [cells(row) for row in group.split("<tr")[1:]]
+    methods = [row for row in rows if not row[0].startswith("this score")]
+    assert methods[0][:2] == [best, "self-supervised"]
+    assert methods[0][3:7] == ["320", "pysod", *figures]
+    order = [float(row[5]) for row in rows]
+    assert order == sorted(order, reverse=True)
+    (own,) = [row for row in rows if row[0].startswith("this score")]
+    assert own[1:5] == ["class labels", "3.8", "224", "pysod"]
+
+
+def test_rows_that_only_another_protocol_can_join_say_so(pairs: list[Pair], tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    score(brightness, pairs[:3], [PROTOCOLS["selfmask"]], False, benchmark="ECSSD", report=path)
+    page = Page(path.read_text())
+    assert "Score the photos with --protocol pysod" in page.text
+    assert "squares β² = 0.3 once more" in page.text
+    (own,) = [cells(row) for row in path.read_text().split("<tr") if 'class="own"' in row]
+    assert own[8] == "†"  # its max F is not comparable with the others'
 
 
 def test_other_photos_are_not_passed_off_as_a_benchmark(pairs: list[Pair], tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def load_method(
     method = {
         "kind": "segmenter",
         "name": Path(arguments.model or DEFAULT_MODEL).name,
+        "parameters": sum(weights.numel() for weights in segmenter.network.parameters()),
         "config": asdict(segmenter.config),
         "refine": arguments.refine or segmenter.config.refine,
     }
@@ -162,10 +163,12 @@ def load_method(
 
 
 def list_protocols(as_json: bool) -> str:
-    """Every protocol's settings, readable or as one JSON object."""
+    """Every protocol's settings and note, readable or as one JSON object."""
     from eval.protocols import PROTOCOLS
 
-    settings = {name: protocol.settings() for name, protocol in PROTOCOLS.items()}
+    settings = {
+        name: protocol.settings() | {"note": protocol.note} for name, protocol in PROTOCOLS.items()
+    }
     if as_json:
         return json.dumps(settings)
     lines = []
