@@ -26,8 +26,9 @@ from selection import agreement, hard_iou
 from data.composites import composites
 from data.files import claim_folder
 from data.pairs import PairFolder
-from data.photos import list_photos, read_photo
+from data.photos import list_photos
 from saliency.cutouts import load_cutouts
+from saliency.foundation.images import to_rgb
 from saliency.label_stream import Material
 from saliency.labelling import SHARPENERS
 from saliency.segmenter import Segmenter
@@ -138,7 +139,7 @@ def main() -> None:
     )
     paths = list_photos([arguments.over])
     drawn = np.random.default_rng(1).permutation(len(paths))[: arguments.composites // 2]
-    unseen = [read_photo(paths[index]) for index in drawn]
+    unseen = [to_rgb(paths[index]) for index in drawn]
     first: np.ndarray | None = None
     rows = dict.fromkeys([FIRST, *(arguments.row or ROWS)])
     if DENSE_CRF in rows and not installed():

@@ -21,8 +21,8 @@ from scipy.stats import rankdata, spearmanr
 
 from data.benchmarks import find_pairs, read_mask
 from data.composites import composites
-from data.photos import read_photo
 from saliency.confidence import confidence
+from saliency.foundation.images import to_rgb
 from saliency.refine import refine
 from saliency.segmenter import Segmenter
 
@@ -58,7 +58,7 @@ def pairs_of(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     if arguments.source == "benchmark":
         for pair in find_pairs(arguments.folder):
-            yield read_photo(pair.image), read_mask(pair.mask) >= 0.5
+            yield to_rgb(pair.image), read_mask(pair.mask) >= 0.5
     else:
         yield from composites(arguments.objects, arguments.photos, arguments.count, seed=1)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from data.sheets import save_sheet
 from saliency.confidence import confidence
-from saliency.photo import to_rgb
+from saliency.foundation.images import to_rgb
 from saliency.segmenter import Segmenter
 
 PICTURES = (

@@ -59,7 +59,7 @@ def reader(maps: Path | None) -> Callable[[Pair], NDArray[np.float32]]:
 
     if maps is not None:
         return lambda pair: read_grey(maps / f"{pair.name}.png")
-    from saliency.photo import to_rgb
+    from saliency.foundation.images import to_rgb
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
     segmenter = Segmenter.from_pretrained(DEFAULT_MODEL, "cpu")

@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 
 from data.benchmarks import find_pairs
 from data.composites import composites
-from data.photos import read_photo
 from eval.benchmark import score
 from eval.protocols import get_protocol
+from saliency.foundation.images import to_rgb
 from saliency.refine import REFINERS, bilateral, grabcut, guided
 from saliency.segmenter import Segmenter
 
@@ -71,7 +71,7 @@ def score_benchmark(segmenter: Segmenter, benchmark: Path, names: list[str]) -> 
     maps: dict[Path, Map] = {}
 
     def refined(path: Path, name: str) -> Map:
-        photo = read_photo(path)
+        photo = to_rgb(path)
         if path not in maps:
             maps[path] = segmenter.network_map(photo)
         return ALL[name](photo, maps[path])
@@ -166,7 +166,7 @@ def compare(segmenter: Segmenter, path: Path, photos: list[Path]) -> None:
         ("colours rounded", lambda photo: unrounded(photo).round(6)),
     ):
         theirs.rgb2yuv = colours
-        rows = np.array([differences(segmenter, theirs, read_photo(photo)) for photo in photos])
+        rows = np.array([differences(segmenter, theirs, to_rgb(photo)) for photo in photos])
         published, ours = np.median(rows[:, 2:], axis=0)
         print(
             f"{name}: {len(photos)} photos, largest difference {rows[:, 0].max():.1e} (median of "

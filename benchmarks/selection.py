@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.composites import composites
-from data.photos import list_photos, read_photo
+from data.photos import list_photos
+from saliency.foundation.images import to_rgb
 from saliency.refine import REFINERS
 from saliency.segmenter import Segmenter
 
@@ -62,7 +63,7 @@ def main() -> None:
     pairs = list(composites(arguments.objects, arguments.photos, arguments.count, longest=320))
     paths = list_photos([arguments.photos])
     chosen = np.random.default_rng(1).permutation(len(paths))[: arguments.count]
-    photos = [read_photo(paths[index]) for index in chosen]
+    photos = [to_rgb(paths[index]) for index in chosen]
     for model in arguments.model or ["default"]:
         segmenter = Segmenter.from_pretrained(model, "cpu")
         for size in arguments.size or [segmenter.config.size]:

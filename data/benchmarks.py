@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.files import sha256_of
-from data.photos import PHOTO_SUFFIXES, open_image
+from data.photos import known_suffixes
+from saliency.foundation.decoding import open_image, photo_suffixes
 from saliency.foundation.errors import InputError
 
 IMAGE_FOLDERS = (
@@ -32,6 +33,9 @@ KNOWN_LAYOUTS = (
 LISTED = 10
 COLOUR_TOLERANCE = 48
 """Channels of a grey mask that was saved as a colour JPEG differ a little; more is a colour map."""
+
+_GREY_IN_COLOURS = ("P", "PA", "LA", "RGB", "RGBA", "YCbCr")
+"""Modes of files in which a grey image may hide."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if entry.suffix.lower() in PHOTO_SUFFIXES
+        if entry.suffix.lower() in photo_suffixes()
         and not entry.name.startswith(".")
         and not entry.is_dir()
     )
@@ -201,7 +205,7 @@ def _match(folder: Path, photos: list[Path], masks: list[Path]) -> list[Pair]:
     if problems:
         raise InputError(f"{folder}: {'; '.join(problems)}")
     if not photo_of:
-        raise InputError(f"{folder}: no photos in it ({', '.join(sorted(PHOTO_SUFFIXES))})")
+        raise InputError(f"{folder}: no photos in it ({known_suffixes()})")
     return [Pair(name, photo_of[name], mask_of[name]) for name in sorted(photo_of)]
 
 
@@ -221,18 +225,28 @@ def listing(names: Sequence[str], limit: int = LISTED) -> str:
 def read_mask(path: Path | str) -> NDArray[np.float32]:
     """Read a ground-truth mask: black is background, white is the object.
 
-    Bilevel, grey (8 and 16 bit), palette and RGB files with grey colours are read. An 8-bit file
-    whose largest value is 1 is taken to hold 0 and 1 rather than 0 and 255.
+    Bilevel, grey (8 and 16 bit), palette and RGB files with grey colours are read. A file whose
+    largest value is 1 is taken to hold 0 and 1 rather than 0 and 255 (or 65535). Any other file
+    with values above 0 must have some from half white on: below, no pixel would be of the object.
 
     Returns:
         float32 (H, W) in [0, 1]; 8-bit value v becomes v / 255.
 
     Raises:
-        InputError: not an image, damaged, too large, or not grey (colour map, transparency).
+        InputError: not an image, damaged, too large, not grey (colour map, transparency), or with
+            values above 0 of which none reaches half white, as class numbers do.
     """
-    mask = read_grey(path)
-    # v / 255 of the values 0 and 1 alone; a real 0..255 mask never stops there.
-    return mask * np.float32(255.0) if mask.max() == np.float32(1 / 255) else mask
+    levels, white = _grey_levels(path)
+    largest = int(levels.max())
+    if largest == 1:
+        white = 1
+    elif 0 < 2 * largest < white:
+        found = [str(value) for value in np.unique(levels).astype(int)]
+        raise InputError(
+            f"{path}: values {listing(found, 5)}; a mask's object is {(white + 1) // 2} to "
+            f"{white}, or 1 where there are only 0 and 1"
+        )
+    return levels / np.float32(white)
 
 
 def read_grey(path: Path | str) -> NDArray[np.float32]:
@@ -244,20 +258,29 @@ def read_grey(path: Path | str) -> NDArray[np.float32]:
     Raises:
         InputError: not an image, damaged, too large, or not grey.
     """
-    with open_image(path) as image:
-        if image.mode.startswith("I"):
-            return np.asarray(image, dtype=np.float32) / np.float32(65535.0)
-        if image.mode == "F":
-            raise InputError(f"{path}: floating-point image; save it with 8 or 16 bits")
-        if image.mode in ("1", "L"):
-            return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0)
-        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-            raise InputError(f"{path}: partly transparent; an opaque grey image is needed")
-        colours = np.asarray(image.convert("RGB"), dtype=np.int16)
+    levels, white = _grey_levels(path)
+    return levels / np.float32(white)
+
+
+def _grey_levels(path: Path | str) -> tuple[NDArray[np.float32], int]:
+    """A grey file's values as they are, whatever profile it has, and the value of white."""
+    image = open_image(path)
+    if image.mode.startswith("I"):
+        return np.asarray(image, dtype=np.float32), 65535
+    if image.mode == "F":
+        raise InputError(f"{path}: floating-point image; save it with 8 or 16 bits")
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"), dtype=np.float32), 255
+    if image.mode == "P" and not image.getpalette():
+        raise InputError(f"{path}: damaged image (its palette is missing)")
+    if image.mode not in _GREY_IN_COLOURS:
+        raise InputError(f"{path}: mode {image.mode}; a grey image is needed (black background)")
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise InputError(f"{path}: partly transparent; an opaque grey image is needed")
+    colours = np.asarray(image.convert("RGB"), dtype=np.int16)
     if (colours.max(axis=2) - colours.min(axis=2)).max() > COLOUR_TOLERANCE:
         raise InputError(f"{path}: in colour; a grey image is needed (black background)")
-    grey: NDArray[np.float32] = colours.mean(axis=2, dtype=np.float32).round() / np.float32(255.0)
-    return grey
+    return colours.mean(axis=2, dtype=np.float32).round(), 255
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:

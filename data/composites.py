@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.photos import list_photos, read_photo
+from data.photos import list_photos
 from saliency.foundation.errors import InputError, SkippedWarning
+from saliency.foundation.images import to_rgb
 
 Photo = NDArray[np.uint8]
 
@@ -128,7 +129,7 @@ def cropped(pixels: Photo, mask: Photo) -> Photo | None:
 
 
 def _read(path: Path) -> Photo | None:
-    photo = read_photo(path)
+    photo = to_rgb(path)
     scale = LONGEST / max(photo.shape[:2])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
@@ -276,7 +277,7 @@ class Composites:
         """
         for attempt in range(8):
             try:
-                ground = read_photo(self.grounds[int(rng.integers(len(self.grounds)))])
+                ground = to_rgb(self.grounds[int(rng.integers(len(self.grounds)))])
             except InputError as error:
                 if attempt == 7:
                     raise
@@ -302,4 +303,4 @@ def composites(
     cuts = cut_outs([objects], held_out=True)
     paths = list_photos([backgrounds])
     for number in rng.choice(len(paths), count, replace=count > len(paths)):
-        yield composite(cuts, read_photo(paths[number]), rng, longest=longest)
+        yield composite(cuts, to_rgb(paths[number]), rng, longest=longest)

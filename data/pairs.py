@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.files import RUN_FILE, read_json, replacing, sha256_of
-from saliency.foundation.errors import InputError
+from saliency.foundation.decoding import open_image
+from saliency.foundation.errors import ImageError, InputError
+
+MAX_PIXELS = 4096 * 4096
+"""Generated images are far smaller; a larger one in a shard is refused before it is decoded."""
 
 _ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _FEATURES = {
@@ -73,9 +77,20 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def decode_png(content: bytes) -> NDArray[np.uint8]:
-    """Pixels of :func:`encode_png`."""
-    return np.asarray(Image.open(io.BytesIO(content)))
+def decode_png(content: bytes, name: str = "image of a pair") -> NDArray[np.uint8]:
+    """Pixels of :func:`encode_png`.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+
+    Raises:
+        ImageError: damaged, neither grey nor RGB, or more than :data:`MAX_PIXELS` pixels.
+    """
+    image = open_image(content, name=name, max_pixels=MAX_PIXELS)
+    if image.mode not in ("L", "RGB"):
+        raise ImageError(f"{name}: mode {image.mode}; valid are grey (L) and RGB")
+    return np.asarray(image)
 
 
 def write_shard(path: Path, pairs: list[Pair], note: dict[str, Any]) -> None:
@@ -152,9 +167,10 @@ class PairFolder:
 
     def __getitem__(self, index: int) -> Pair:
         row = self._rows.slice(index, 1).to_pylist()[0]
+        name = f"sample {row['sample']} of the pairs"
         return Pair(
-            image=decode_png(row["image"]["bytes"]),
-            mask=decode_png(row["mask"]["bytes"]) > 127,
+            image=decode_png(row["image"]["bytes"], f"{name}, image"),
+            mask=decode_png(row["mask"]["bytes"], f"{name}, mask") > 127,
             sample=row["sample"],
             seed=row["seed"],
             area=row["area"],

@@ -1,104 +1,161 @@
-"""Photos in: listing folders, and reading one photo safely into RGB."""
+"""Finding photos in files and folders; :mod:`saliency.foundation.images` reads them."""
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from saliency.foundation.errors import InputError
+from saliency.foundation.decoding import photo_suffixes
+from saliency.foundation.errors import InputError, SkippedWarning
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-MAX_PIXELS = 100_000_000
-"""Larger images are refused before they are decoded: a few kilobytes can unpack to gigabytes."""
+_COMMON = (".jpg", ".png", ".webp", ".tif", ".gif", ".avif")
+_UNKNOWN_TO_PILLOW = frozenset(
+    [
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".dng",
+        ".heic",
+        ".heif",
+        ".jxl",
+        ".nef",
+        ".orf",
+        ".raf",
+        ".rw2",
+        ".svg",
+    ]
+)
+"""Photos and pictures that are not read here. Their suffixes are named, like those of formats that
+Pillow knows and this package leaves alone, so that nobody looks for them in vain."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What :func:`find_photos` found.
+
+    Attributes:
+        folders: where each photo was found, in order: the folder that was searched, or the folder
+            of a photo that was named itself.
+        left_out: how many files were passed over, by what they are.
+    """
+
+    folders: dict[Path, Path]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def photos(self) -> list[Path]:
+        """The photos, in order."""
+        return list(self.folders)
+
+    def left_out_in_words(self) -> str:
+        """Such as "2 .heic, 1 hidden, 3 of other kinds"; empty when nothing was left out."""
+        return ", ".join(f"{count} {kind}" for kind, count in sorted(self.left_out.items()))
 
 
 def list_photos(sources: Iterable[Path | str]) -> list[Path]:
-    """All photos in files and folders (folders recursively), sorted, hidden files left out.
+    """All photos in files and folders, see :func:`find_photos`.
+
+    What is left out in folders is said in a :class:`~saliency.foundation.errors.SkippedWarning`.
 
     Raises:
         InputError: a source does not exist, or no photo was found.
     """
-    found: list[Path] = []
     places = [Path(source) for source in sources]
-    for source in places:
-        if source.is_dir():
-            found += sorted(
-                path
-                for path in source.rglob("*")
-                if path.suffix.lower() in PHOTO_SUFFIXES
-                and not path.is_dir()
-                and not any(part.startswith(".") for part in path.relative_to(source).parts)
-            )
-        elif source.exists():
-            found.append(source)
+    found = find_photos(places)
+    if found.left_out:
+        names = ", ".join(str(place) for place in places if place.is_dir())
+        message = f"{names}: {found.left_out_in_words()}"
+        warnings.warn(message, SkippedWarning, stacklevel=2)
+    return found.photos
+
+
+def find_photos(sources: Iterable[Path | str], *, without: Iterable[Path] = ()) -> Found:
+    """All photos in files and folders.
+
+    Files are taken as they are. Folders are searched recursively, in sorted order, for files whose
+    suffix is one of :func:`~saliency.foundation.decoding.photo_suffixes`; hidden files and folders
+    and linked folders are left out. A photo that is found twice counts once.
+
+    Args:
+        sources: files and folders.
+        without: folders inside of them that are left out.
+
+    Raises:
+        InputError: a source does not exist, or no photo was found.
+    """
+    places = [Path(source) for source in sources]
+    excluded = {os.path.realpath(folder) for folder in without}
+    found = Found({})
+    seen: set[str] = set()
+    for place in places:
+        if place.is_dir():
+            inside = [(path, place) for path in sorted(_in_folder(place, excluded, found.left_out))]
+        elif place.exists():
+            inside = [(place, place.parent)]
         else:
-            raise InputError(f"{source}: no such file or folder")
-    if not found:
-        names = ", ".join(str(source) for source in places)
-        raise InputError(f"{names}: no photos in it ({', '.join(sorted(PHOTO_SUFFIXES))})")
+            raise InputError(f"{place}: no such file or folder")
+        for photo, folder in inside:
+            if os.path.abspath(photo) not in seen:
+                seen.add(os.path.abspath(photo))
+                found.folders[photo] = folder
+    if not found.folders:
+        names = ", ".join(str(place) for place in places)
+        others = f"; left out: {found.left_out_in_words()}" if found.left_out else ""
+        raise InputError(f"{names}: no photos in it ({known_suffixes()}){others}")
     return found
 
 
-def read_photo(path: Path | str) -> NDArray[np.uint8]:
-    """Read a photo as RGB, EXIF rotation applied, transparency laid over white.
+def _in_folder(top: Path, excluded: set[str], left_out: Counter[str]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        left_out["not readable (folders)"] += 1
 
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        InputError: not an image, truncated, or more than :data:`MAX_PIXELS` pixels.
-    """
-    with open_image(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            return _from_16_bit(upright)
-        if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-            layer = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return np.asarray(upright.convert("RGB"))
-
-
-def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
-    """16-bit grey, which Pillow's own conversion would clip, as RGB."""
-    depth16 = np.asarray(image, dtype=np.float32)
-    grey = (depth16 / 257.0).round().clip(0, 255).astype(np.uint8)
-    if "transparency" in image.info:
-        grey[depth16 == image.info["transparency"]] = 255
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    for folder, subfolders, files in os.walk(top, onerror=unreadable):
+        for name in list(subfolders):
+            path = os.path.join(folder, name)
+            kind = _left_out_folder(name, path, excluded)
+            if kind:
+                left_out[kind] += 1
+                subfolders.remove(name)
+        for name in files:
+            kind = _left_out_file(name)
+            if kind:
+                left_out[kind] += 1
+            else:
+                yield Path(folder, name)
 
 
-def open_image(path: Path | str) -> Image.Image:
-    """Open and decode an image file of bounded size.
+def _left_out_folder(name: str, path: str, excluded: set[str]) -> str | None:
+    """What a folder that is passed over is called."""
+    if name.startswith("."):
+        return "hidden"
+    if os.path.islink(path):
+        return "linked (folders)"
+    return "output folder" if excluded and os.path.realpath(path) in excluded else None
 
-    Raises:
-        InputError: not an image, truncated, or more than :data:`MAX_PIXELS` pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Pillow's own warning comes at a size that this module still reads.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read"
-                )
-            image.load()
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: damaged image ({error})") from None
-    return image
+
+def _left_out_file(name: str) -> str | None:
+    """What a file that is passed over is called."""
+    if name.startswith("."):
+        return "hidden"
+    suffix = Path(name).suffix.lower()
+    if suffix in photo_suffixes():
+        return None
+    pictures = suffix in _UNKNOWN_TO_PILLOW or suffix in Image.registered_extensions()
+    return suffix if pictures else "of other kinds"
+
+
+def known_suffixes() -> str:
+    """The most common suffixes of photos, and how many more there are, for messages."""
+    common = [suffix for suffix in _COMMON if suffix in photo_suffixes()]
+    return f"{', '.join(common)} and {len(photo_suffixes()) - len(common)} more"
 
 
 def centre_square(photo: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

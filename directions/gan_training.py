@@ -29,7 +29,7 @@ from data.files import (
     save_torch,
     write_json,
 )
-from data.photos import centre_square, list_photos, read_photo
+from data.photos import centre_square, list_photos
 from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import numpy_stream, torch_stream
@@ -38,6 +38,7 @@ from directions.gan_augment import augment
 from directions.generators.compact import CompactDiscriminator, CompactGenerator
 from directions.generators.store import save_generator
 from saliency.foundation.errors import InputError
+from saliency.foundation.images import to_rgb
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -104,7 +105,7 @@ def pack_photos(photos: list[Path], side: int) -> tuple[NDArray[np.uint8], list[
     with progress(len(photos), unit="photo", label="reading photos") as bar:
         for path in photos:
             try:
-                squares.append(centre_square(read_photo(path), side).transpose(2, 0, 1))
+                squares.append(centre_square(to_rgb(path), side).transpose(2, 0, 1))
             except InputError as error:
                 skipped.append(str(error))
             bar.update()

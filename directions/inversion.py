@@ -20,12 +20,13 @@ from torch import Tensor, nn
 
 from data.config import SamplingConfig, code_version
 from data.files import RUN_FILE, claim_folder, load_tensors, save_tensors, sha256_of
-from data.photos import centre_square, read_photo
+from data.photos import centre_square
 from data.progress import progress
 from directions.generators import ClassGenerator, Generator, Latents, fingerprint
 from directions.photo_latents import FILE, Origin, PhotoLatents
 from directions.projection import Projector, Search, encoder_of
 from saliency.foundation.errors import InputError, OutputConflictError
+from saliency.foundation.images import to_rgb
 
 STEPS = 300
 TRIES = 64
@@ -231,7 +232,7 @@ def _make_part(projector: Projector, photos: list[Path], first: int) -> _Part:
     squares, inputs, indices, skipped = [], [], [], []
     for index, path in enumerate(photos, first):
         try:
-            photo = read_photo(path)
+            photo = to_rgb(path)
         except InputError as error:
             skipped.append(str(error))
             continue
@@ -281,7 +282,7 @@ def sheet_rows(
     for start in range(0, min(count, len(latents)), columns):
         squares, shown = [], []
         for row in range(start, min(start + columns, count, len(latents))):
-            photo = read_photo(latents.origin.photos[row])
+            photo = to_rgb(latents.origin.photos[row])
             squares.append(centre_square(photo, generator.resolution))
             label = None if classes is None else classes[row : row + 1].to(device)
             z = latents.z[row : row + 1].to(device)

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.photos import centre_square, list_photos, read_photo
+from data.photos import centre_square, list_photos
 from data.seeds import stream_seed, torch_stream
 from directions.generators import Generator
+from saliency.foundation.images import to_rgb
 
 BATCH = 16
 TEST_BATCHES = 10
@@ -168,5 +169,5 @@ def load_photos(folder: Path | str, resolution: int) -> Tensor:
     """
     paths = list_photos([folder])
     places = np.linspace(0, len(paths) - 1, min(len(paths), MAX_PHOTOS)).round().astype(int)
-    squares = [centre_square(read_photo(paths[place]), resolution) for place in places]
+    squares = [centre_square(to_rgb(paths[place]), resolution) for place in places]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1

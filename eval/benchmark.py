@@ -23,12 +23,12 @@ from data.benchmarks import (
 )
 from data.config import code_version
 from data.files import replacing, write_json
-from data.photos import PHOTO_SUFFIXES
 from data.progress import progress as progress_bar
 from eval.bootstrap import BOOTSTRAP_SAMPLES
 from eval.images import ImageMetrics
 from eval.protocols import Protocol
 from eval.report import write_report
+from saliency.foundation.decoding import photo_suffixes
 from saliency.foundation.errors import InputError
 
 SaliencyMap = NDArray[np.float32]
@@ -176,7 +176,7 @@ def _find_maps(folder: Path, pairs: Sequence[Pair]) -> dict[Path, Path]:
         raise InputError(f"{folder}: no such folder of saliency maps")
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in photo_suffixes() and not path.name.startswith("."):
             by_stem.setdefault(path.stem, []).append(path)
     missing = [pair.name for pair in pairs if pair.name not in by_stem]
     if missing:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from data.benchmarks import Pair
 from data.files import write_text
-from data.photos import read_photo
 from data.progress import progress as progress_bar
 from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.curves import Curves
@@ -40,6 +39,7 @@ from eval.report_tables import (
     value_table,
 )
 from eval.tables import first_best
+from saliency.foundation.images import to_rgb
 
 Result = dict[str, Any]
 Row = Mapping[str, Any]
@@ -256,7 +256,7 @@ def _photos(
             cards = []
             for index in indices:
                 saliency_map, truth = read(pairs[index])
-                photo = read_photo(pairs[index].image)
+                photo = to_rgb(pairs[index].image)
                 place = f"{rank[index]:,} of {len(iou):,}"
                 cards.append(card(rows[index], place, photo, saliency_map, truth, metrics.protocol))
                 if bar is not None:

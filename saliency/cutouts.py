@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from data.composites import cropped, cut_outs, is_held_out
 from data.pairs import Pair, PairFolder
-from data.photos import read_photo
 from data.pseudo_labels import PseudoLabel
 from saliency.foundation.errors import InputError
+from saliency.foundation.images import to_rgb
 from saliency.refine import grabcut
 
 CERTAIN = 0.65
@@ -79,7 +79,7 @@ def labelled_cut_outs(labels: list[PseudoLabel]) -> list[NDArray[np.uint8]]:
         mask = (label.label > 127).astype(np.uint8)
         if is_whole(mask):
             shape = mask.shape[::-1]
-            pixels = cv2.resize(read_photo(label.photo), shape, interpolation=cv2.INTER_AREA)
+            pixels = cv2.resize(to_rgb(label.photo), shape, interpolation=cv2.INTER_AREA)
             cut = cropped(np.asarray(pixels, np.uint8), mask)
             found += [] if cut is None else [cut]
     return found

@@ -17,9 +17,9 @@ from torch.utils.data import Dataset
 from data.augment import apply_seeded, apply_soft, augmentation, photo_views
 from data.composites import composite, empty_ground
 from data.pairs import PairFolder
-from data.photos import read_photo
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream, stream_seed
+from saliency.foundation.images import to_rgb
 from saliency.pair_stream import REPAINTED
 from saliency.prior import prior_map, with_prior
 
@@ -126,7 +126,7 @@ class LabelStream(Dataset[tuple[Tensor, ...]]):
         if self.prior:
             prior = cv2.resize(label.prior, target.shape[::-1], interpolation=cv2.INTER_LINEAR)
             target = np.dstack([target, np.asarray(prior, np.uint8)])
-        before, moved = apply_soft(self.geometry, read_photo(label.photo), target, seed)
+        before, moved = apply_soft(self.geometry, to_rgb(label.photo), target, seed)
         self.appearance.set_random_seed((seed + 1) % 2**32)
         image = np.asarray(self.appearance(image=before)["image"], np.uint8)
         if not self.prior:
@@ -140,10 +140,10 @@ class LabelStream(Dataset[tuple[Tensor, ...]]):
         soft = label.label
         target = np.where(soft > 127, 255, 0).astype(np.uint8) if self.hard else soft
         if not self.prior:
-            return apply_soft(self.photo_compose, read_photo(label.photo), target, seed)
+            return apply_soft(self.photo_compose, to_rgb(label.photo), target, seed)
         prior = cv2.resize(label.prior, target.shape[::-1], interpolation=cv2.INTER_LINEAR)
         both = np.dstack([target, np.asarray(prior, np.uint8)])
-        image, moved = apply_soft(self.photo_compose, read_photo(label.photo), both, seed)
+        image, moved = apply_soft(self.photo_compose, to_rgb(label.photo), both, seed)
         return with_prior(image, (moved[:, :, 1] * 255).astype(np.uint8)), moved[:, :, 0].copy()
 
     def _pair(self, rng: np.random.Generator, seed: int) -> tuple[Pixels, Target]:
@@ -158,7 +158,7 @@ class LabelStream(Dataset[tuple[Tensor, ...]]):
         ground = self.labels[int(rng.integers(len(self.labels)))]
         image, mask = composite(
             self.material.cutouts,
-            read_photo(ground.photo),
+            to_rgb(ground.photo),
             rng,
             longest=self.size * 4 // 3,
             label=ground.label,
@@ -169,7 +169,7 @@ class LabelStream(Dataset[tuple[Tensor, ...]]):
         """A scene without an object; ``None`` where none of several photos has an empty corner."""
         for _ in range(GROUND_TRIALS):
             label = self.labels[int(rng.integers(len(self.labels)))]
-            image = empty_ground(read_photo(label.photo), label.label, rng)
+            image = empty_ground(to_rgb(label.photo), label.label, rng)
             if image is not None:
                 nothing = np.zeros(image.shape[:2], np.uint8)
                 return apply_soft(self.photo_compose, image, nothing, seed)

@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from data.pairs import encode_png
-from data.photos import read_photo
 from data.precision import mixed_precision
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.activation import ActivationMaps
 from saliency.foundation.errors import InputError
+from saliency.foundation.images import to_rgb
 from saliency.prior import prior_map
 from saliency.refine import bilateral, grabcut, grabcut_fine, guided
 from saliency.resizing import bounded, resized
@@ -205,7 +205,7 @@ def _start(labeller: Labeller) -> None:
 def _label(photo: Path) -> PseudoLabel | str:
     """The photo's label, or why it has none."""
     try:
-        return label_photo(read_photo(photo), photo, *_worker)
+        return label_photo(to_rgb(photo), photo, *_worker)
     except InputError as error:
         return str(error)
 
@@ -213,7 +213,7 @@ def _label(photo: Path) -> PseudoLabel | str:
 def _why_not(photo: Path) -> str:
     """Why an earlier run left a photo without a label."""
     try:
-        read_photo(photo)
+        to_rgb(photo)
     except InputError as error:
         return str(error)
     return f"{photo}: could not be read when it was labelled"

@@ -16,7 +16,6 @@ from data.benchmarks import Pair, find_pairs
 from data.config import StageConfig
 from data.files import claim_folder, replacing, write_json
 from data.pairs import PairFolder, pairs_provenance
-from data.photos import read_photo
 from data.seeds import torch_stream
 from data.sheets import save_sheet
 from data.synthesis import SynthConfig, synthesise
@@ -25,6 +24,7 @@ from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator
 from eval.benchmark import score
 from eval.protocols import get_protocol
+from saliency.foundation.images import to_rgb
 from saliency.mask_recipe import recipe_of
 from saliency.pair_stream import split_pairs
 from saliency.segmenter import Segmenter
@@ -132,7 +132,7 @@ def run_pipeline(
     else:
         name = benchmark.resolve().name
     result = score(
-        lambda path: segmenter.predict(read_photo(path)),
+        lambda path: segmenter.predict(to_rgb(path)),
         photos_and_masks,
         [get_protocol("voynov")],
         benchmark=name,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saliency.foundation.errors import SegmenterError
-from saliency.photo import to_rgb
+from saliency.foundation.images import to_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -220,7 +220,7 @@ class Segmenter:
         """Saliency map of one image.
 
         Args:
-            image: see :func:`saliency.photo.to_rgb`.
+            image: see :func:`saliency.foundation.images.to_rgb`.
             refine: a name of :data:`saliency.refine.REFINERS`; ``None``: as the segmenter's config
                 says.
             size: shortest side at which the network sees the photo; ``None``: the config's.
@@ -311,7 +311,8 @@ def predict_mask(
     """Find the salient object of an image.
 
     Args:
-        image: path, PIL image, array (H, W), (H, W, 3) or (H, W, 4), or tensor (3, H, W).
+        image: path, file (bytes or open), PIL image, array (H, W), (H, W, 3) or (H, W, 4), or
+            tensor (3, H, W); see :mod:`saliency.foundation.images`.
         threshold: in [0, 1]; when given, the result is a bool mask.
         model: a segmenter, its folder, or ``None`` for the one that comes with the package.
         device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.

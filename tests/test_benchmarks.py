@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.benchmarks import benchmark_name, find_pairs, fingerprint, read_mask, unreadable
+from data.benchmarks import (
+    benchmark_name,
+    find_pairs,
+    fingerprint,
+    read_grey,
+    read_mask,
+    unreadable,
+)
 from data.files import sha256_of
 from saliency.foundation.errors import InputError
 
@@ -112,6 +119,36 @@ def test_bilevel_sixteen_bit_and_zero_one_masks(tmp_path: Path) -> None:
     for name in ("bilevel", "zero_one", "deep"):
         np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.png"), binary)
     assert read_mask(tmp_path / "empty.png").max() == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "found"),
+    [
+        ([0, 2], np.uint8, "0, 2; a mask's object is 128 to 255"),
+        ([1, 2], np.uint8, "1, 2; a mask's object is 128 to 255"),
+        ([0, 127], np.uint8, "0, 127; "),
+        ([0, 1, 2, 3, 4, 5, 6], np.uint8, "0, 1, 2, 3, 4 and 2 more; "),
+        ([0, 255], np.uint16, "0, 255; a mask's object is 32768 to 65535"),
+    ],
+)
+def test_masks_that_would_score_as_background_are_refused(
+    tmp_path: Path, values: list[int], kind: type, found: str
+) -> None:
+    Image.fromarray(np.array([values], kind)).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=f"mask.png: values {found}"):
+        read_mask(tmp_path / "mask.png")
+    assert read_grey(tmp_path / "mask.png").max() < 0.5  # such a saliency map is one
+
+
+def test_masks_of_zero_and_one_and_masks_from_half_white_on(tmp_path: Path) -> None:
+    for values, kind, expected in (
+        ([0, 1], np.uint8, [0, 1]),
+        ([1, 1], np.uint8, [1, 1]),
+        ([0, 1], np.uint16, [0, 1]),
+        ([0, 128], np.uint8, [0, 128 / 255]),
+    ):
+        Image.fromarray(np.array([values], kind)).save(tmp_path / "mask.png")
+        np.testing.assert_allclose(read_mask(tmp_path / "mask.png")[0], expected, rtol=1e-6)
 
 
 def test_what_is_no_mask_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from data.benchmarks import Pair, find_pairs, fingerprint, read_mask
-from data.photos import read_photo
 from eval.benchmark import resize_map, saved_maps, score, table_path
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
 from saliency.foundation.errors import InputError
+from saliency.foundation.images import to_rgb
 
 VOYNOV = PROTOCOLS["voynov"]
 
@@ -36,7 +36,7 @@ def pairs(tmp_path: Path) -> list[Pair]:
 
 
 def brightness(path: Path) -> Any:
-    return (read_photo(path).mean(axis=2) / 255).astype(np.float32)
+    return (to_rgb(path).mean(axis=2) / 255).astype(np.float32)
 
 
 def test_the_result_is_what_the_metrics_say(pairs: list[Pair], tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from data.benchmarks import Pair, find_pairs
-from data.photos import read_photo
 from eval import published, report_tables
 from eval.benchmark import saved_maps, score
 from eval.curves import CurveMetrics
@@ -27,6 +26,7 @@ from eval.report import galleries
 from eval.report_figures import Axis, count_axis, histogram
 from eval.report_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, embed, errors
 from saliency.cli import main
+from saliency.foundation.images import to_rgb
 
 ALL = list(PROTOCOLS.values())
 VOID = {"meta", "img", "br", "input", "hr", "link"}
@@ -81,7 +81,7 @@ def make_benchmark(folder: Path, count: int) -> list[Pair]:
 
 
 def brightness(path: Path) -> Any:
-    return (read_photo(path).mean(axis=2) / 255).astype(np.float32)
+    return (to_rgb(path).mean(axis=2) / 255).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

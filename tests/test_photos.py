@@ -1,79 +1,13 @@
-"""Reading photos for training and scoring, and finding them in folders."""
+"""Finding photos in files and folders."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
-from readers import COMMON, broken_exif_jpeg, gradient, huge_png, text_jpg, truncated_jpeg
 
-from data.photos import centre_square, list_photos, read_photo
-from saliency.foundation.errors import InputError
-
-
-@pytest.mark.parametrize("kind", COMMON)
-def test_common_files(tmp_path: Path, kind: str) -> None:
-    name, write, tolerance = COMMON[kind]
-    expected = write(tmp_path / name)
-    found = read_photo(tmp_path / name)
-    assert found.dtype == np.uint8
-    assert found.shape == expected.shape
-    assert np.abs(found.astype(int) - expected).max() <= tolerance
-
-
-@pytest.mark.parametrize(
-    ("make", "problem"),
-    [
-        (text_jpg, "not an image"),
-        (truncated_jpeg, "damaged image"),
-        (huge_png, "pixels"),
-        (lambda path: path, "no such file"),
-    ],
-)
-def test_bad_files_are_named(tmp_path: Path, make, problem: str) -> None:
-    path = tmp_path / "bad.jpg"
-    make(path)
-    with pytest.raises(InputError) as caught:
-        read_photo(path)
-    assert str(path) in str(caught.value)
-    assert problem in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_is_no_photo(tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        read_photo(tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_nonsense_in_exif_does_not_hide_the_photo(tmp_path: Path) -> None:
-    assert read_photo(broken_exif_jpeg(tmp_path / "a.jpg")).shape == gradient().shape
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_any_damage_is_an_input_error(tmp_path: Path, suffix: str, data: st.DataObject) -> None:
-    path = tmp_path / f"good{suffix}"
-    if not path.exists():
-        Image.fromarray(gradient()).save(path)
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(0, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    damaged = tmp_path / f"damaged{suffix}"
-    damaged.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    try:
-        found = read_photo(damaged)
-    except InputError as error:
-        assert str(damaged) in str(error)
-    else:
-        assert found.ndim == 3
-        assert found.shape[2] == 3
+from data.photos import centre_square, find_photos, list_photos
+from saliency.foundation.errors import InputError, SkippedWarning
 
 
 def place(folder: Path, *names: str) -> None:
@@ -85,14 +19,16 @@ def place(folder: Path, *names: str) -> None:
 
 def test_listing_is_sorted_recursive_and_without_hidden_files(tmp_path: Path) -> None:
     place(tmp_path, "b.jpg", "a.PNG", "sub/c.webp", "sub/deep/d.JPEG", ".hidden.png", "notes.txt")
-    names = [path.relative_to(tmp_path).as_posix() for path in list_photos([tmp_path])]
+    with pytest.warns(SkippedWarning, match="1 hidden, 1 of other kinds"):
+        names = [path.relative_to(tmp_path).as_posix() for path in list_photos([tmp_path])]
     assert names == ["a.PNG", "b.jpg", "sub/c.webp", "sub/deep/d.JPEG"]
     assert names == sorted(names)
 
 
 def test_hidden_folders_are_left_out_but_a_hidden_source_is_taken(tmp_path: Path) -> None:
     place(tmp_path, ".thumbnails/a.png", "b.png")
-    assert list_photos([tmp_path]) == [tmp_path / "b.png"]
+    with pytest.warns(SkippedWarning, match=r": 1 hidden$"):
+        assert list_photos([tmp_path]) == [tmp_path / "b.png"]
     assert list_photos([tmp_path / ".thumbnails"]) == [tmp_path / ".thumbnails" / "a.png"]
 
 
@@ -112,8 +48,36 @@ def test_files_are_taken_as_they_are_named(tmp_path: Path) -> None:
 def test_empty_and_missing_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no photos in it .*\.jpg"):
         list_photos([tmp_path])
+    (tmp_path / "raw.cr2").touch()
+    (tmp_path / "drawing.eps").touch()
+    with pytest.raises(InputError, match=r"left out: 1 \.cr2, 1 \.eps"):
+        list_photos([tmp_path])
     with pytest.raises(InputError, match="no such file or folder"):
         list_photos([tmp_path / "absent"])
+
+
+def test_every_kind_of_photo_is_listed_and_the_rest_is_counted(tmp_path: Path) -> None:
+    photos = ["a.gif", "b.jfif", "c.jp2", "d.jpe", "e.tga", "f.ppm", "g.psd", "h.mpo"]
+    place(tmp_path, *photos, "x.pdf", "x.eps", "y.eps", "x.mpg", "x.h5", "x.ico", "x.heic", "x.txt")
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    found = find_photos([tmp_path])
+    assert [path.name for path in found.photos] == photos
+    assert found.left_out == {
+        ".pdf": 1, ".eps": 2, ".mpg": 1, ".h5": 1, ".ico": 1, ".heic": 1, "of other kinds": 1,
+        "linked (folders)": 1,
+    }  # fmt: skip
+
+
+def test_a_folder_can_be_left_out_and_a_photo_counts_once(tmp_path: Path) -> None:
+    place(tmp_path, "a.jpg", "sub/b.jpg", "out/a.png")
+    found = find_photos(
+        [tmp_path, tmp_path / "sub", tmp_path / "a.jpg"], without=[tmp_path / "out"]
+    )
+    assert found.folders == {
+        tmp_path / "a.jpg": tmp_path,
+        tmp_path / "sub" / "b.jpg": tmp_path,
+    }
+    assert found.left_out == {"output folder": 1}
 
 
 @pytest.mark.parametrize("shape", [(30, 50), (50, 30), (7, 7), (1, 91)])

@@ -11,7 +11,7 @@ from PIL import Image
 from readers import COMMON, gradient
 
 import saliency
-from saliency.photo import to_rgb
+from saliency.foundation.images import to_rgb
 from saliency.segmenter import Segmenter, network_input
 
 

@@ -127,7 +127,7 @@ def load_method(
     arguments: argparse.Namespace, pairs: Sequence[Pair]
 ) -> tuple[Predictor, dict[str, Any]]:
     """The function from a photo's path to its saliency map, and what the score says of it."""
-    from data.photos import read_photo
+    from saliency.foundation.images import to_rgb
 
     if arguments.refine and (arguments.maps or arguments.method):
         raise UsageError("--refine: is for a segmenter, not for --maps or --method")
@@ -144,7 +144,7 @@ def load_method(
         except ValueError as error:
             raise UsageError(f"--method: {error}") from None
         method = {"kind": "baseline", "name": arguments.method}
-        return lambda path: baseline(read_photo(path)), method
+        return lambda path: baseline(to_rgb(path)), method
 
     from saliency.cli.devices import pick_device
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
@@ -159,7 +159,7 @@ def load_method(
         "refine": arguments.refine or segmenter.config.refine,
     }
     # the reader's errors are those that the benchmark run collects, to list them all
-    return lambda path: segmenter.predict(read_photo(path), refine=arguments.refine), method
+    return lambda path: segmenter.predict(to_rgb(path), refine=arguments.refine), method
 
 
 def list_protocols(as_json: bool) -> str:

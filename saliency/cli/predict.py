@@ -85,7 +85,7 @@ def _predict_all(
     from data.progress import progress
     from saliency.confidence import confidence
     from saliency.foundation.errors import ImageError
-    from saliency.photo import to_rgb
+    from saliency.foundation.images import to_rgb
     from saliency.refine import get_refiner
 
     refiner = get_refiner(arguments.refine or segmenter.config.refine)
