@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saliency.cutting.cut_out import cut_out as cut_out
     from saliency.foundation.errors import ImageError as ImageError
     from saliency.foundation.errors import SaliencyError as SaliencyError
     from saliency.segmenter import Segmenter as Segmenter
@@ -22,10 +23,11 @@ _HOMES = {
     "ImageError": "saliency.foundation.errors",
     "SaliencyError": "saliency.foundation.errors",
     "Segmenter": "saliency.segmenter",
+    "cut_out": "saliency.cutting.cut_out",
     "predict_mask": "saliency.segmenter",
 }
 
-__all__ = ["ImageError", "SaliencyError", "Segmenter", "predict_mask"]
+__all__ = ["ImageError", "SaliencyError", "Segmenter", "cut_out", "predict_mask"]
 
 
 def __getattr__(name: str) -> Any:

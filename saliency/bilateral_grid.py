@@ -156,14 +156,20 @@ def bistochastic(mass: Vector, blur: csr_matrix) -> tuple[Vector, Vector]:
     return n, n * (blur @ n)  # m recomputed, so that the Laplacian's rows sum to zero exactly
 
 
-def conjugate_gradients(system: csr_matrix, right: Vector, start: Vector) -> Vector:
+def conjugate_gradients(
+    system: csr_matrix,
+    right: Vector,
+    start: Vector,
+    steps: int = CG_STEPS,
+    tolerance: float = CG_TOLERANCE,
+) -> Vector:
     """Solve a positive definite system, Jacobi preconditioned (Shewchuk 1994, section B3)."""
     inverse = 1 / system.diagonal()
     x, residual = start, right - system @ start
     direction = inverse * residual
     energy = residual @ direction
-    goal = CG_TOLERANCE * np.linalg.norm(right)
-    for _ in range(CG_STEPS):
+    goal = tolerance * np.linalg.norm(right)
+    for _ in range(steps):
         if np.linalg.norm(residual) <= goal or energy <= 0:
             break
         image = system @ direction

@@ -71,7 +71,7 @@ def guided(
         _window(reach * shape[0] / photo.shape[0]),
     )
     guide = resized(photo, shape).astype(np.float64) / 255
-    slopes, intercept = _local_linear_model(guide, resized(saliency_map, shape), window, epsilon)
+    slopes, intercept = local_linear_model(guide, resized(saliency_map, shape), window, epsilon)
     refined = resized(intercept, photo.shape)
     for channel in range(3):  # one by one, which keeps a 12-megapixel photo within memory
         slope = resized(slopes[channel] / 255, photo.shape)
@@ -263,7 +263,7 @@ def refine(photo: Photo, saliency_map: Map, method: str) -> Map:
     return get_refiner(method)(photo, saliency_map)
 
 
-def _local_linear_model(
+def local_linear_model(
     guide: NDArray[np.float64], target: Map, window: tuple[int, int], epsilon: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Slopes (3, h, w) and intercept (h, w) of the map's regression on colours in each window."""

@@ -169,7 +169,8 @@ def test_a_turned_photo_gets_a_turned_mask(tiny_model: Path, tmp_path: Path) -> 
 
 
 def test_the_public_names() -> None:
-    assert set(dir(saliency)) == {"ImageError", "SaliencyError", "Segmenter", "predict_mask"}
+    expected = {"ImageError", "SaliencyError", "Segmenter", "cut_out", "predict_mask"}
+    assert set(dir(saliency)) == expected
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         saliency.nonsense  # noqa: B018
 

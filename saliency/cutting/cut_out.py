@@ -1,0 +1,96 @@
+"""`cut_out`: an image to its object on a transparent ground, or on another one."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from saliency.cutting.background import read_background
+from saliency.cutting.cut import cut
+from saliency.cutting.settings import CutSettings
+from saliency.photo import to_rgb
+from saliency.resizing import bounded, resized
+from saliency.segmenter import DEFAULT_MODEL, Segmenter, load_segmenter
+
+OWN_REFINERS = ("bilateral", "grabcut")
+"""Refiners that move outlines farther than a band does: matting starts from what they find."""
+REFINED_SIDE = 320
+"""Shortest side in pixels at which it is found."""
+
+
+def cut_out(
+    image: Any,
+    *,
+    edges: str = CutSettings.edges,
+    background: Any = None,
+    decontaminate: bool = True,
+    feather: float = 0,
+    keep: str = "all",
+    fill_holes: bool = False,
+    crop: int | None = None,
+    model: Segmenter | str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    quality: str = "default",
+) -> Image.Image:
+    """Cut the salient object out of an image.
+
+    Args:
+        image: path, PIL image, array (H, W), (H, W, 3) or (H, W, 4), or tensor (3, H, W).
+        edges: ``matte``: closed-form matting, for hair, fur and blur; ``crisp``: a hard outline,
+            one pixel wide; ``soft``: the saliency map itself.
+        background: ``None`` for a transparent one; a colour (``"white"``, ``"#ff00ff"``, three
+            numbers from 0 to 255), a picture, or ``"blur"``: the image's own, out of focus.
+        decontaminate: whether pixels along the outline get the object's own colours, without the
+            old background's.
+        feather: softens the outline over so many pixels on either side, about.
+        keep: ``all``, or ``largest``: of several separate objects only the largest.
+        fill_holes: whether background that the object encloses belongs to it.
+        crop: ``None``, or pixels left around the object where the rest is cut away.
+        model: a segmenter, its folder, or ``None`` for the one that comes with the package.
+        device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
+        quality: ``fast``, ``default`` or ``best``, see :meth:`Segmenter.predict`.
+
+    Returns:
+        RGBA without a background, RGB on one, at the image's own size unless it is cropped. Where
+        alpha is 0 the colour is black.
+
+    Raises:
+        UsageError: an unknown name, an impossible number, neither a colour nor a picture.
+        ImageError: not an image.
+    """
+    settings = CutSettings(edges, decontaminate, feather, keep, fill_holes, crop)
+    ground = None if background is None else read_background(background)
+    if not isinstance(model, Segmenter):
+        model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
+    pixels = to_rgb(image)
+    found = cut(pixels, starting_map(model, pixels, quality), settings, background=ground)
+    return Image.fromarray(found.rgba if ground is None else found.colours)
+
+
+def starting_map(
+    segmenter: Segmenter, pixels: NDArray[np.uint8], quality: str = "default"
+) -> NDArray[np.float32]:
+    """The map that alpha is found from.
+
+    It is the network's own, at its own resolution, since alpha follows the photo anyway; unless the
+    segmenter leans on a refiner that moves outlines far.
+
+    Args:
+        segmenter: finds the object.
+        pixels: uint8 (H, W, 3).
+        quality: see :meth:`Segmenter.predict`.
+
+    Returns:
+        float32 (h, w) in [0, 1].
+    """
+    from saliency.refine import refine
+
+    saliency_map = segmenter.saliency_map(pixels, quality=quality)
+    if segmenter.config.refine not in OWN_REFINERS:
+        return saliency_map
+    small = resized(pixels, bounded(pixels.shape, REFINED_SIDE))
+    return refine(small, saliency_map, segmenter.config.refine)
