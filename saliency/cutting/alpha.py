@@ -21,7 +21,7 @@ SIDE = 512
 """Shortest side, in pixels, at which alpha is solved at most."""
 PIXELS = 400_000
 """At most there: panoramas are solved at less, which bounds memory."""
-RESIDUE = 0.03
+RESIDUE = 0.06
 """Alpha up to this much is 0, and this near to 1 is 1; what lies between is stretched."""
 MARGIN = 3
 """Rows beyond a strip that its filters see."""

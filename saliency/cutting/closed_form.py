@@ -22,10 +22,10 @@ Mask = NDArray[np.bool_]
 
 EPSILON = 1e-5
 """Regularisation of a window's covariance, in squared intensities of a photo in [0, 1]."""
-COARSE = 160
+COARSE = 128
 """Shortest side, in pixels, at which alpha is solved first: windows of 3 x 3 pixels reach across
 strands and gaps there (cf. the large kernels of He, Sun & Tang, CVPR 2010)."""
-MAP_WEIGHT = 2e-3
+MAP_WEIGHT = 5e-4
 """Of the map there, beside the Laplacian: it decides where the colours tell nothing."""
 COARSE_WEIGHT = 1.0
 """Of the coarse alpha at the finer size, where it is sharpened more than solved again."""
