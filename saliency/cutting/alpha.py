@@ -21,8 +21,9 @@ SIDE = 512
 """Shortest side, in pixels, at which alpha is solved at most."""
 PIXELS = 400_000
 """At most there: panoramas are solved at less, which bounds memory."""
-RESIDUE = 0.06
-"""Alpha up to this much is 0, and this near to 1 is 1; what lies between is stretched."""
+RESIDUE = 0.1
+"""Up to half of this, alpha is 0, and as near to 1 it is 1; from all of it on, alpha is kept. Solvers
+leave such veils, and eyes see them on another background."""
 MARGIN = 3
 """Rows beyond a strip that its filters see."""
 
@@ -79,7 +80,8 @@ def working_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _stretched(alpha: Map) -> Map:
-    return np.asarray((alpha - RESIDUE) / (1 - 2 * RESIDUE), np.float32)
+    kept = np.minimum(alpha, np.maximum(2 * alpha - RESIDUE, 0))
+    return np.asarray(np.maximum(kept, np.minimum(2 * alpha - (1 - RESIDUE), 1)), np.float32)
 
 
 def _hardened(alpha: Map) -> Map:
