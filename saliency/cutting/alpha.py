@@ -22,8 +22,8 @@ SIDE = 512
 PIXELS = 400_000
 """At most there: panoramas are solved at less, which bounds memory."""
 RESIDUE = 0.1
-"""Up to half of this, alpha is 0, and as near to 1 it is 1; from all of it on, alpha is kept. Solvers
-leave such veils, and eyes see them on another background."""
+"""Up to half of this, alpha is 0, and as near to 1 it is 1; from all of it on, alpha is kept:
+solvers leave such veils, and eyes see them on another background."""
 MARGIN = 3
 """Rows beyond a strip that its filters see."""
 
