@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.composites import cut_outs
-from data.photos import list_photos, read_photo
+from data.photos import list_photos
+from saliency.foundation.images import to_rgb
 
 Photo = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
@@ -50,7 +51,7 @@ class Stock:
 
     def ground(self, shape: tuple[int, int], rng: np.random.Generator) -> Photo:
         """A photo of that size, upright or mirrored."""
-        photo = read_photo(self.photos[int(rng.integers(len(self.photos)))])
+        photo = to_rgb(self.photos[int(rng.integers(len(self.photos)))])
         return filling(photo[:, :: int(rng.choice([-1, 1]))], shape)
 
 

@@ -35,11 +35,11 @@ from cutout_scenes import ALL_KINDS, Scene, Stock, blurry_map, filling, scene
 from numpy.typing import NDArray
 
 from data.benchmarks import find_pairs, read_mask
-from data.photos import read_photo
 from eval.boundary import boundary_f
 from saliency.cutting.alpha import find_alpha
 from saliency.cutting.foreground import clean_colours, estimate_colours
 from saliency.cutting.settings import EDGES
+from saliency.foundation.images import to_rgb
 from saliency.refine import REFINERS
 from saliency.segmenter import Segmenter
 
@@ -186,7 +186,7 @@ def print_boundaries(segmenter: Segmenter, benchmark: Path, limit: int) -> None:
     pairs = pairs[:: max(1, len(pairs) // limit)]
     scores: dict[str, list[float]] = {}
     for pair in pairs:
-        photo, truth = read_photo(pair.image), read_mask(pair.mask) >= 0.5
+        photo, truth = to_rgb(pair.image), read_mask(pair.mask) >= 0.5
         saliency_map = segmenter.network_map(photo)
         for name, cut in cutters().items():
             if name in ("rembg", *REFINERS, *EDGES):
@@ -238,7 +238,7 @@ def print_costs(photos: Path | None) -> None:
 
     source = data.astronaut()
     if photos:
-        source = read_photo(photos)
+        source = to_rgb(photos)
     for megapixels in (0.5, 2, 12, 50):
         height = round((megapixels * 1e6 * 3 / 4) ** 0.5 / 4) * 4
         with tempfile.NamedTemporaryFile(suffix=".bmp") as file:

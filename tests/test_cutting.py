@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from test_colours import ADOBE
 
 import saliency
 from saliency.cutting.alpha import find_alpha, working_shape
@@ -211,6 +212,21 @@ def test_alpha_never_exceeds_the_photos_own() -> None:
     assert (found.alpha <= own).all()
     assert found.alpha[100, 149] == 255
     assert found.alpha[100, 160] == 100
+
+
+def test_transparent_images_keep_their_numbers_and_transparency(tiny_model: Path) -> None:
+    photo = mixed(disc((40, 56), 2))
+    own = np.full((40, 56), 60, np.uint8)
+    rgba = np.dstack([photo, own])
+    picture = Image.fromarray(rgba)
+    picture.info["icc_profile"] = ADOBE
+    for image in (rgba, picture):
+        found = np.asarray(saliency.cut_out(image, model=tiny_model, decontaminate=False))
+        shown = found[..., 3] > 0
+        assert shown.any()
+        assert found[..., 3].max() <= 60
+        np.testing.assert_array_equal(found[shown][:, :3], photo[shown])
+    assert saliency.cut_out(picture, model=tiny_model).info["icc_profile"] == ADOBE
 
 
 def test_backgrounds_lie_behind_the_object() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from saliency.foundation.errors import UsageError
-from saliency.photo import to_rgb
+from saliency.foundation.images import to_rgb
 from saliency.resizing import enlarged_rows, strips
 
 Photo = NDArray[np.uint8]
@@ -30,7 +30,7 @@ def read_background(background: Any) -> Background:
 
     Args:
         background: ``blur``; the name of a colour, ``#rrggbb`` or another of CSS's notations; three
-            numbers from 0 to 255; or a picture, see :func:`saliency.photo.to_rgb`.
+            numbers from 0 to 255; or a picture, see :func:`saliency.foundation.images.to_rgb`.
 
     Raises:
         UsageError: neither.

@@ -12,7 +12,8 @@ from PIL import Image
 from saliency.cutting.background import read_background
 from saliency.cutting.cut import cut
 from saliency.cutting.settings import CutSettings
-from saliency.photo import to_rgb
+from saliency.foundation.decoding import open_image
+from saliency.foundation.images import Layers, layers_of, to_rgb, upright
 from saliency.resizing import bounded, resized
 from saliency.segmenter import DEFAULT_MODEL, Segmenter, load_segmenter
 
@@ -55,8 +56,9 @@ def cut_out(
         quality: ``fast``, ``default`` or ``best``, see :meth:`Segmenter.predict`.
 
     Returns:
-        RGBA without a background, RGB on one, at the image's own size unless it is cropped. Where
-        alpha is 0 the colour is black.
+        RGBA without a background, in the image's own colour profile, RGB on one, in sRGB; at the
+        image's own size unless it is cropped. Where alpha is 0 the colour is black; nowhere is it
+        above the image's own.
 
     Raises:
         UsageError: an unknown name, an impossible number, neither a colour nor a picture.
@@ -66,9 +68,36 @@ def cut_out(
     ground = None if background is None else read_background(background)
     if not isinstance(model, Segmenter):
         model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
+    if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
+        image = open_image(image)
     pixels = to_rgb(image)
-    found = cut(pixels, starting_map(model, pixels, quality), settings, background=ground)
-    return Image.fromarray(found.rgba if ground is None else found.colours)
+    own = own_layers(image, pixels)
+    found = cut(
+        own.colours if ground is None else pixels,
+        starting_map(model, pixels, quality),
+        settings,
+        background=ground,
+        own_alpha=own.alpha,
+    )
+    result = Image.fromarray(found.rgba if ground is None else found.colours)
+    if ground is None and own.profile:
+        result.info["icc_profile"] = own.profile
+    return result
+
+
+def own_layers(image: Any, pixels: NDArray[np.uint8]) -> Layers:
+    """An image's own numbers and transparency.
+
+    Args:
+        image: PIL image, array or tensor.
+        pixels: its :func:`saliency.foundation.images.to_rgb`.
+    """
+    if isinstance(image, Image.Image):
+        return layers_of(upright(image, "image"), "image", pixels)
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 4:
+        colours, alpha = to_rgb(image[:, :, :3]), to_rgb(image[:, :, 3])
+        return Layers(colours, alpha[:, :, 0], None, None)
+    return Layers(pixels, None, None, None)
 
 
 def starting_map(
