@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ class ResampledSums:
         self.drawn: Sums = {"images": np.zeros(samples)}
 
     def add(
-        self, images: Sequence[ImageCounts], values: Mapping[str, Floats], resample: Sequence[str]
+        self, images: Sequence[ImageCounts], values: Mapping[str, Floats], resample: Collection[str]
     ) -> None:
         """Take in N images.
 

@@ -14,8 +14,10 @@ import numpy as np
 from data.files import read_json
 from eval.benchmark import CONFIDENCE, table_path
 from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
-from eval.ratios import Floats, f_measure, ratio
-from eval.tables import PLAIN_MEANS
+from eval.metrics.f_measure import f_measure
+from eval.metrics.registry import METRICS
+from eval.protocols import PROTOCOLS
+from eval.ratios import Floats, ratio
 from saliency.foundation.errors import InputError
 
 Result = dict[str, Any]
@@ -232,24 +234,48 @@ def statistic(name: str, settings: Result, columns: Columns) -> Statistic | None
         if not {"intersection", "union"} <= columns.keys():
             return None
         empty = settings["empty_iou"]
-        return lambda counts, of: ratio(counts @ of["intersection"], counts @ of["union"], empty)
+        return lambda counts, table: ratio(
+            counts @ table["intersection"], counts @ table["union"], empty
+        )
     if name == "max_f" and averaging == "pr-then-max":
         if not {"precision_at_best", "recall_at_best"} <= columns.keys():
             return None
         beta_squared = settings["beta_squared"]
-        return lambda counts, of: f_measure(
-            _mean(counts, of["precision_at_best"]),
-            _mean(counts, of["recall_at_best"]),
+        return lambda counts, table: f_measure(
+            _mean(counts, table["precision_at_best"]),
+            _mean(counts, table["recall_at_best"]),
             beta_squared,
         )
     if name == "mean_f" and averaging == "pr-then-max":
         return None
-    column = name if name in (*PLAIN_MEANS, "mean_f", "mean_e") else name.removeprefix("max_")
-    if name == "max_f" and averaging == "max-then-mean":
-        column = "max_f"
-    if column not in columns:
+    column = name
+    if name == "max_e" or (name == "max_f" and averaging != "max-then-mean"):
+        column = name.removeprefix("max_")  # each image's value at the set's best threshold
+    if column in columns:
+        return lambda counts, table: _mean(counts, table[column])
+    return _from_terms(name, settings, columns)
+
+
+def _from_terms(name: str, settings: Result, columns: Columns) -> Statistic | None:
+    """A metric of another package as the function of its summed terms; None where it is unknown.
+
+    The columns have its terms if these are numbers, not curves.
+    """
+    protocol = PROTOCOLS.get(settings.get("name", ""))
+    metric = METRICS.get(name)
+    if metric is None or protocol is None or protocol.settings() != settings:
         return None
-    return lambda counts, of: _mean(counts, of[column])
+    value = metric.value
+
+    def statistic_of(counts: Floats, table: Columns) -> Floats:
+        sums = {column: counts @ values for column, values in table.items()}
+        return value(sums | {"images": counts.sum(axis=1)}, protocol)
+
+    try:
+        statistic_of(np.ones((1, len(next(iter(columns.values()))))), columns)
+    except KeyError:  # a term of it is no column
+        return None
+    return statistic_of
 
 
 def _mean(counts: Floats, column: Floats) -> Floats:

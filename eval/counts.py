@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.boundary import boundary_f
 from eval.protocols import GREY_LEVELS, Comparison, Protocol
-from eval.structure import s_measure
-from eval.weighted import weighted_f
 
 LEVELS = 256
+MeasureFunction = Callable[[NDArray[Any], NDArray[np.bool_]], float]
+"""From a map (H, W) and a ground truth, bool (H, W), to one number."""
 
-OF_MAP = {"s_measure": s_measure, "weighted_f": weighted_f}
-"""Measures of the prepared map and the ground truth."""
-OF_MASK = {"boundary_f": boundary_f}
-"""Measures of the map cut at 0.5 and the ground truth."""
+
+@dataclass(frozen=True)
+class Measure:
+    """What is computed from the whole map, because counts do not tell it.
+
+    Attributes:
+        function: gives one number for an image.
+        on: whether the function sees the ``map`` as the protocol prepares it, floating (H, W) in
+            [0, 1], or the ``mask`` that threshold 0.5 gives, bool (H, W).
+    """
+
+    function: MeasureFunction
+    on: Literal["map", "mask"] = "map"
 
 
 @dataclass(frozen=True)
@@ -112,21 +120,31 @@ def _from_top(histogram: NDArray[np.number]) -> tuple[NDArray[np.int32], NDArray
 
 
 def count_image(
-    rules: Protocol, values: NDArray[np.float32], truth: NDArray[np.bool_], name: str
+    rules: Protocol,
+    values: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    name: str,
+    measures: Mapping[str, Measure],
 ) -> ImageCounts:
-    """Everything that a protocol's metrics need of one image.
+    """Count everything that a protocol's metrics need of one image.
 
     Args:
-        rules: the protocol; measures that it does not report are not computed.
+        rules: the protocol.
         values: float32 (H, W) in [0, 1], the map as it came.
         truth: bool (H, W).
         name: the image's name.
+        measures: what to compute from the whole map, by the metric's name.
     """
-    return (_count_levels if rules.eight_bit else _count_values)(rules, values, truth, name)
+    count = _count_levels if rules.eight_bit else _count_values
+    return count(rules, values, truth, name, measures)
 
 
 def _count_values(
-    rules: Protocol, values: NDArray[np.float32], truth: NDArray[np.bool_], name: str
+    rules: Protocol,
+    values: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    name: str,
+    measures: Mapping[str, Measure],
 ) -> ImageCounts:
     """A map of any values, pixel by pixel."""
     prepared = rules.prepare(values)
@@ -145,12 +163,16 @@ def _count_values(
         adaptive_hits=int(np.count_nonzero(adaptive & truth)),
         adaptive_area=int(np.count_nonzero(adaptive)),
         error=float(np.abs(prepared - truth).mean(dtype=np.float64)),
-        measures=_measures(rules, truth, lambda: prepared, lambda: cut),
+        measures=_measured(measures, truth, lambda: prepared, lambda: cut),
     )
 
 
 def _count_levels(
-    rules: Protocol, values: NDArray[np.float32], truth: NDArray[np.bool_], name: str
+    rules: Protocol,
+    values: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    name: str,
+    measures: Mapping[str, Measure],
 ) -> ImageCounts:
     """An 8-bit map has 256 values at most: each is looked at once, however often it occurs."""
     import cv2
@@ -185,31 +207,26 @@ def _count_levels(
         adaptive_hits=int(inside[adaptive].sum()),
         adaptive_area=int((inside + outside)[adaptive].sum()),
         error=float(prepared @ outside + (1 - prepared) @ inside) / truth.size,
-        measures=_measures(
-            rules, truth, lambda: looked_up(prepared), lambda: looked_up(cut.view(np.uint8)) > 0
+        measures=_measured(
+            measures, truth, lambda: looked_up(prepared), lambda: looked_up(cut.view(np.uint8)) > 0
         ),
     )
 
 
-def _measures(
-    rules: Protocol,
+def _measured(
+    measures: Mapping[str, Measure],
     truth: NDArray[np.bool_],
     prepared: Callable[[], NDArray[np.floating]],
     cut: Callable[[], NDArray[np.bool_]],
 ) -> dict[str, float]:
-    """What cannot be told from counts, of what the protocol reports.
+    """The value of each measure.
 
     Args:
-        rules: the protocol.
+        measures: by the metric's name.
         truth: bool (H, W).
-        prepared: gives the prepared map; not called where nothing needs it.
+        prepared: gives the prepared map; it is called at most once, and only if it is needed.
         cut: gives the map cut at 0.5; likewise.
     """
-    values: dict[str, float] = {}
-    if wanted := OF_MAP.keys() & set(rules.metrics):
-        of_map = prepared()
-        values |= {measure: OF_MAP[measure](of_map, truth) for measure in sorted(wanted)}
-    if wanted := OF_MASK.keys() & set(rules.metrics):
-        of_mask = cut()
-        values |= {measure: OF_MASK[measure](of_mask, truth) for measure in sorted(wanted)}
-    return values
+    inputs = {"map": prepared, "mask": cut}
+    seen = {on: inputs[on]() for on in sorted({measure.on for measure in measures.values()})}
+    return {name: measure.function(seen[measure.on], truth) for name, measure in measures.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.metrics import SaliencyMetrics, tail
+from eval.metrics.accumulation import SaliencyMetrics, tail
 from eval.protocols import GREY_LEVELS
 from eval.ratios import Floats
 

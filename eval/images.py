@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from eval.bootstrap import BOOTSTRAP_SAMPLES
-from eval.counts import OF_MAP, OF_MASK, ImageCounts
+from eval.counts import ImageCounts
 from eval.curves import CurveMetrics
-from eval.metrics import BATCH, SaliencyMetrics
+from eval.metrics.accumulation import BATCH, SaliencyMetrics, first_best
+from eval.metrics.f_measure import f_curves
+from eval.metrics.metric import Batch
+from eval.metrics.registry import METRICS, measures, terms
 from eval.protocols import Protocol
-from eval.tables import Row, first_best, image_rows
+from eval.ratios import Floats
 from saliency.foundation.errors import InputError
 
 COUNTS = ("hits", "area")
 INTEGERS = ("pixels", "truth", "cut_hits", "cut_area", "adaptive_hits", "adaptive_area")
+Row = dict[str, str | int | float]
 
 
 class ImageMetrics(CurveMetrics):
@@ -34,7 +38,8 @@ class ImageMetrics(CurveMetrics):
     ) -> None:
         super().__init__(protocol, samples=samples, seed=seed)
         self._names: list[str] = []
-        self._record = _record(protocol)
+        self._measures = list(measures(protocol))
+        self._record = _record(protocol, self._measures)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
 
     def merge(self, other: SaliencyMetrics) -> None:
@@ -96,24 +101,68 @@ class ImageMetrics(CurveMetrics):
             record = np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
             integers: dict[str, Any] = {each: int(record[each]) for each in INTEGERS}
             curves: dict[str, Any] = {each: record[each] for each in COUNTS}
-            measures = {each: float(record[each]) for each in _measures(self.protocol)}
+            measured = {each: float(record[each]) for each in self._measures}
             yield ImageCounts(
                 name=name,
                 error=float(record["error"]),
-                measures=measures,
+                measures=measured,
                 **integers,
                 **curves,
             )
 
 
-def _measures(rules: Protocol) -> list[str]:
-    return [name for name in (*OF_MAP, *OF_MASK) if name in rules.metrics]
-
-
-def _record(rules: Protocol) -> np.dtype[np.void]:
+def _record(rules: Protocol, measures: Sequence[str]) -> np.dtype[np.void]:
     """How one image lies in the file."""
     return np.dtype(
         [(name, np.int64) for name in INTEGERS]
-        + [(name, np.float64) for name in ("error", *_measures(rules))]
+        + [(name, np.float64) for name in ("error", *measures)]
         + [(name, np.int32, (rules.thresholds,)) for name in COUNTS]
     )
+
+
+def image_rows(
+    images: Sequence[ImageCounts], rules: Protocol, best_f: int, best_e: int
+) -> Iterator[Row]:
+    """Rows of the per-image table.
+
+    Args:
+        images: N images.
+        rules: the protocol.
+        best_f: index of the whole set's best threshold by F.
+        best_e: likewise by E, where that is reported.
+    """
+    columns = _columns(Batch.from_images(images), rules, best_f, best_e)
+    for row, image in enumerate(images):
+        yield (
+            {"name": image.name}
+            | {name: float(column[row]) for name, column in columns.items()}
+            | {
+                "pixels": image.pixels,
+                "truth_area": image.truth / image.pixels,
+                "predicted_area": image.cut_area / image.pixels,
+            }
+        )
+
+
+def _columns(batch: Batch, rules: Protocol, best_f: int, best_e: int) -> dict[str, Floats]:
+    """Columns of the per-image table: what the curves give, and every term that is a number."""
+    curves, summed = f_curves(batch, rules), terms(batch, rules)
+    columns = _curve_columns(curves["f_curve"], best_f, "f")
+    if rules.averaging == "pr-then-max":
+        columns["precision_at_best"] = curves["precision_curve"][:, best_f]
+        columns["recall_at_best"] = curves["recall_curve"][:, best_f]
+    numbers = {name: values for name, values in summed.items() if values.ndim == 1}
+    numbers.pop("own_max_f", None)  # max_f has it already
+    columns |= {name: values for name, values in numbers.items() if name in METRICS}
+    if "e_curve" in summed:
+        columns |= _curve_columns(summed["e_curve"], best_e, "e")
+    return columns | numbers
+
+
+def _curve_columns(curves: Floats, best: int, letter: str) -> dict[str, Floats]:
+    """Columns of (N, T) curves: own maximum, value at the set's best threshold, own mean."""
+    return {
+        f"max_{letter}": curves.max(axis=1),
+        letter: curves[:, best],
+        f"mean_{letter}": curves.mean(axis=1),
+    }

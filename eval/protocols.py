@@ -1,6 +1,7 @@
 """Named protocols: the same metric names mean different things in different papers.
 
-A protocol is a declaration; :mod:`eval.metrics` carries it out. Adding one is one entry here.
+A protocol is a declaration, which :mod:`eval.metrics` carries out. Other packages add theirs, see
+:func:`register_protocol`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.foundation.errors import InputError
+from saliency.foundation.registry import Registry
 
 Comparison = Literal[">", ">="]
 GREY_LEVELS = 255.0
@@ -23,7 +24,7 @@ ALL_METRICS = (
     *CORE_METRICS, "adaptive_f", "pooled_iou", "max_e", "mean_e", "adaptive_e",
     "s_measure", "weighted_f", "boundary_f",
 )  # fmt: skip
-"""All that :mod:`eval.metrics` computes; the last three look at the map as a whole."""
+"""All metrics that come with the package; the last three look at the map as a whole."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Protocol:
         empty_recall: recall when the ground truth is empty.
         empty_iou: IoU when both are empty.
         resize: how a map of another size is brought to the ground truth's size.
-        metrics: those that it reports, of :data:`ALL_METRICS`.
+        metrics: names of those that it reports, of :data:`eval.metrics.METRICS`.
         source: where the definition comes from.
         note: what somebody who compares its scores with others must know; no setting.
     """
@@ -141,8 +142,8 @@ class Protocol:
         return cut
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "voynov": Protocol(
+SHIPPED = (
+    Protocol(
         name="voynov",
         thresholds=255,
         comparison=">",
@@ -163,7 +164,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "accuracy."
         ),
     ),
-    "pysod": Protocol(
+    Protocol(
         name="pysod",
         thresholds=256,
         comparison=">=",
@@ -184,7 +185,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "(A2S-v3, A2S-v2 and others). Each map is stretched to [0, 1] first."
         ),
     ),
-    "mean-pr": Protocol(
+    Protocol(
         name="mean-pr",
         thresholds=255,
         comparison=">=",
@@ -205,7 +206,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "the mean over images of the F-measure, which the other protocols take."
         ),
     ),
-    "selfmask": Protocol(
+    Protocol(
         name="selfmask",
         thresholds=255,
         comparison=">",
@@ -228,16 +229,36 @@ PROTOCOLS: dict[str, Protocol] = {
             "accuracy and MAE."
         ),
     ),
-}
+)
+
+PROTOCOLS: Registry[Protocol] = Registry(Protocol, "latent_saliency.protocols", SHIPPED)
+"""Protocol name to protocol. The command line and error messages list these names."""
+
+
+def register_protocol(protocol: Protocol) -> Protocol:
+    """Add a protocol, so that it can be chosen by its name.
+
+    An installed package can name its protocol as an entry point of the group
+    ``latent_saliency.protocols`` in place of this call; ``saliency eval --protocol NAME`` then
+    knows it. See :class:`saliency.foundation.registry.Registry`.
+
+    Args:
+        protocol: its name must be new. For a variant of one that exists, use
+            ``dataclasses.replace(PROTOCOLS["pysod"], name="mine", beta_squared=1.0)``.
+
+    Returns:
+        The protocol itself.
+
+    Raises:
+        InputError: the name is taken, or it is not a protocol.
+    """
+    return PROTOCOLS.register(protocol)
 
 
 def get_protocol(name: str) -> Protocol:
     """The protocol of that name.
 
     Raises:
-        InputError: unknown, with the known names.
+        UsageError: there is none; the message lists the valid names.
     """
-    try:
-        return PROTOCOLS[name]
-    except KeyError:
-        raise InputError(f"protocol {name!r}: unknown; valid: {', '.join(PROTOCOLS)}") from None
+    return PROTOCOLS.find(name)

@@ -24,12 +24,13 @@ from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.curves import Curves
 from eval.images import ImageMetrics
 from eval.markup import Child, Markup, escape, join, tag
+from eval.metrics.accumulation import first_best
+from eval.metrics.registry import METRICS
 from eval.protocols import PROTOCOLS
 from eval.report_figures import Axis, Series, histogram, interval_chart, legend, line_chart
 from eval.report_pictures import card, error_legend
 from eval.report_published import published_tables
 from eval.report_tables import (
-    METRICS,
     environment,
     interval,
     method_label,
@@ -38,7 +39,6 @@ from eval.report_tables import (
     score_table,
     value_table,
 )
-from eval.tables import first_best
 from saliency.foundation.images import to_rgb
 
 Result = dict[str, Any]
@@ -109,7 +109,7 @@ def _header(results: Mapping[str, Result]) -> Markup:
     figures = [
         tag(
             "div",
-            tag("dt", METRICS[name][0]),
+            tag("dt", METRICS[name].label),
             tag("dd", number(first["metrics"][name]), interval(first, name)),
         )
         for name in HEADLINE

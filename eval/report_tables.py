@@ -8,29 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from eval.markup import Child, Markup, tag
-from eval.protocols import ALL_METRICS
+from eval.metrics.registry import METRICS
 
 Result = dict[str, Any]
 
-METRICS = {
-    "max_f": ("max F", "F-measure at the best threshold"),
-    "max_f_threshold": ("threshold of max F", "in [0, 1]; none where each image has its own"),
-    "mean_f": ("mean F", "F-measure, mean over thresholds"),
-    "iou": ("IoU", "intersection over union at 0.5, mean over images"),
-    "accuracy": ("accuracy", "share of pixels right at 0.5, mean over images"),
-    "mae": ("MAE", "mean absolute error; lower is better"),
-    "precision": ("precision", "at 0.5, mean over images"),
-    "recall": ("recall", "at 0.5, mean over images"),
-    "adaptive_f": ("adaptive F", "F-measure at twice the map's mean"),
-    "pooled_iou": ("pooled IoU", "at 0.5, pixels of all images together"),
-    "max_e": ("max E", "E-measure at the best threshold"),
-    "mean_e": ("mean E", "E-measure, mean over thresholds"),
-    "adaptive_e": ("adaptive E", "E-measure at twice the map's mean"),
-    "s_measure": ("S-measure", "structural similarity"),
-    "weighted_f": ("weighted F", "F-measure, errors weighted by where they are"),
-    "boundary_f": ("boundary F", "F-measure of contours at 0.5"),
-}
-"""What each metric is called in a table, and what it is in a few words."""
+THRESHOLD = ("threshold of max F", "in [0, 1]; none where each image has its own")
+"""What is said of ``max_f_threshold``, which is no metric by itself."""
 PACKAGES = ("latent-saliency", "numpy", "pillow", "torch", "scikit-image")
 
 
@@ -54,16 +37,18 @@ def method_label(method: Mapping[str, Any] | None) -> str:
 def score_table(results: Mapping[str, Result]) -> Markup:
     """Every metric of every protocol with its interval."""
     listed = list(results.values())
-    names = [name for name in ALL_METRICS if any(name in each["metrics"] for each in listed)]
+    names = [name for name in METRICS if any(name in each["metrics"] for each in listed)]
     head = tag(
         "tr", heading("metric", "col"), [heading(each["protocol"], "col") for each in listed]
     )
+    about = {name: (METRICS[name].label, METRICS[name].description) for name in names}
     if "max_f" in names:
         names.insert(1, "max_f_threshold")
+        about["max_f_threshold"] = THRESHOLD
     rows = [
         tag(
             "tr",
-            tag("th", METRICS[name][0], tag("small", METRICS[name][1]), scope="row"),
+            tag("th", about[name][0], tag("small", about[name][1]), scope="row"),
             [_score_cell(each, name) for each in listed],
         )
         for name in names

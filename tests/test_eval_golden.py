@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from eval import boundary
 from eval.images import ImageMetrics
-from eval.metrics import SaliencyMetrics
+from eval.metrics import SaliencyMetrics, boundary_f
+from eval.metrics.weighted_f import REACH, _nearest
 from eval.protocols import PROTOCOLS
-from eval.weighted import REACH, _nearest
 
 METRICS = (
     "max_f", "adaptive_f", "max_e", "mean_e", "adaptive_e", "s_measure", "weighted_f", "mae",
@@ -152,7 +151,7 @@ def test_of_equally_near_object_pixels_the_same_is_taken_as_by_scipy(seed: int) 
 def test_both_ways_to_a_line_are_one(tolerance: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(tolerance)
     lines = [rng.random((30, 41)) < share for share in (0, 0.01, 0.1)]
-    drawn = [boundary._within(line, tolerance) for line in lines]
-    monkeypatch.setattr(boundary, "LARGEST_DISC", 0)
+    drawn = [boundary_f._within(line, tolerance) for line in lines]
+    monkeypatch.setattr(boundary_f, "LARGEST_DISC", 0)
     for line, near in zip(lines, drawn, strict=True):
-        np.testing.assert_array_equal(boundary._within(line, tolerance), near)
+        np.testing.assert_array_equal(boundary_f._within(line, tolerance), near)

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eval.alignment import e_measure
-from eval.boundary import boundary_f, contour
 from eval.images import ImageMetrics
+from eval.metrics.alignment import e_measure
+from eval.metrics.boundary_f import boundary_f, contour
+from eval.metrics.structure import s_measure
+from eval.metrics.weighted_f import weighted_f
 from eval.protocols import ALL_METRICS, CORE_METRICS, PROTOCOLS
-from eval.structure import s_measure
-from eval.weighted import weighted_f
 
 PYSOD = PROTOCOLS["pysod"]
 

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from eval.counts import thresholds_below
 from eval.images import ImageMetrics
-from eval.metrics import SaliencyMetrics, f_measure
+from eval.metrics import SaliencyMetrics
+from eval.metrics.f_measure import f_measure
 from eval.protocols import PROTOCOLS, get_protocol
 from saliency.foundation.errors import InputError
 

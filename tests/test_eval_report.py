@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from data.benchmarks import Pair, find_pairs
-from eval import published, report_tables
+from eval import published
 from eval.benchmark import saved_maps, score
 from eval.curves import CurveMetrics
 from eval.markup import Markup, escape, tag
-from eval.metrics import SaliencyMetrics
+from eval.metrics import METRICS, SaliencyMetrics
 from eval.protocols import ALL_METRICS, PROTOCOLS
 from eval.report import galleries
 from eval.report_figures import Axis, count_axis, histogram
@@ -156,9 +156,7 @@ def test_every_metric_and_interval_is_there(made: tuple[dict, str]) -> None:
     }  # fmt: skip
     cells = {name.split("<")[0]: row for name, row in rows.items()}
     for name in ALL_METRICS:
-        for cell, result in zip(
-            cells[report_tables.METRICS[name][0]], results.values(), strict=True
-        ):
+        for cell, result in zip(cells[METRICS[name].label], results.values(), strict=True):
             if name not in result["metrics"]:
                 assert cell == "–"
                 continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from saliency.cli import compare
 from saliency.cli.compare import printable
 from saliency.cli.options import add_json
-from saliency.foundation.errors import InputError, UsageError
+from saliency.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     from data.benchmarks import Pair
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from eval.protocols import PROTOCOLS
+
     parser.add_argument(
         "--benchmark",
         type=Path,
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         action="append",
         metavar="NAME",
-        help="how to score; may be given several times (default: voynov)",
+        help=f"how to score: {', '.join(PROTOCOLS)}; may be given several times (default: voynov)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="JSON", help="write the result, and a table per image beside it"
@@ -104,10 +106,7 @@ def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
     """
     from eval.protocols import get_protocol
 
-    try:
-        return [get_protocol(name) for name in dict.fromkeys(names)]
-    except InputError as error:
-        raise UsageError(f"--{error}") from None
+    return [get_protocol(name) for name in dict.fromkeys(names)]
 
 
 def check_outputs(out: Path | None, report: Path | None) -> None:

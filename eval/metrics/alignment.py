@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eval.metrics.metric import Batch, Metric, Sums
+from eval.protocols import Protocol
 from eval.ratios import Floats
 
 _EPSILON = float(np.spacing(1.0))
@@ -42,9 +46,47 @@ def e_measure(hits: ArrayLike, area: ArrayLike, truth: ArrayLike, pixels: ArrayL
         (pixels - area - truth + hits, -map_mean, -truth_mean),
     )
     total: Floats = np.zeros(np.broadcast_shapes(hits.shape, area.shape, truth.shape, pixels.shape))
-    for count, of_map, of_truth in cells:
-        aligned = 2 * of_map * of_truth / (of_map**2 + of_truth**2 + _EPSILON)
+    for count, map_offset, truth_offset in cells:
+        aligned = 2 * map_offset * truth_offset / (map_offset**2 + truth_offset**2 + _EPSILON)
         total += count * (aligned + 1) ** 2 / 4
     total = np.where(truth == 0, pixels - area, np.where(truth == pixels, area, total))
     score: Floats = total / np.maximum(pixels - 1, 1)
     return score
+
+
+def _e_terms(batch: Batch, protocol: Protocol) -> Mapping[str, Floats]:
+    """The E-measure of each image at every threshold, (N, T)."""
+    truth, pixels = batch.truth[:, None], batch.pixels[:, None]
+    return {"e_curve": e_measure(batch.hits, batch.area, truth, pixels)}
+
+
+def _max_e(sums: Sums, protocol: Protocol) -> Floats:
+    return _at_most_one((sums["e_curve"] / sums["images"][:, None]).max(axis=1))
+
+
+def _mean_e(sums: Sums, protocol: Protocol) -> Floats:
+    return _at_most_one((sums["e_curve"] / sums["images"][:, None]).mean(axis=1))
+
+
+def _adaptive_e_terms(batch: Batch, protocol: Protocol) -> Mapping[str, Floats]:
+    """The E-measure of each image at its adaptive threshold, (N,)."""
+    hits, area = batch.adaptive_hits, batch.adaptive_area
+    return {"adaptive_e": e_measure(hits, area, batch.truth, batch.pixels)}
+
+
+def _adaptive_e(sums: Sums, protocol: Protocol) -> Floats:
+    return _at_most_one(sums["adaptive_e"] / sums["images"])
+
+
+def _at_most_one(values: Floats) -> Floats:
+    """A perfect map has N / (N - 1); that is no reason to report more than 1."""
+    lowered: Floats = np.minimum(values, 1)
+    return lowered
+
+
+MAX_E = Metric("max_e", "max E", "E-measure at the best threshold", _e_terms, _max_e)
+MEAN_E = Metric("mean_e", "mean E", "E-measure, mean over all thresholds", _e_terms, _mean_e)
+ADAPTIVE_E = Metric(
+    "adaptive_e", "adaptive E", "E-measure at twice the mean of each map",
+    _adaptive_e_terms, _adaptive_e,
+)  # fmt: skip

@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.metrics.metric import Metric
+
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -131,3 +133,8 @@ def _rings() -> list[tuple[Places, Places]]:
             by_distance.setdefault(down**2 + right**2, []).append((down, right))
     rings = [np.array(by_distance[d]) for d in sorted(by_distance) if 0 < d <= 2 * REACH**2]
     return [(ring[:, 0], ring[:, 1]) for ring in rings]
+
+
+WEIGHTED_F = Metric.measured(
+    "weighted_f", "weighted F", "F-measure in which an error weighs by where it lies", weighted_f
+)

@@ -7,7 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.ratios import f_measure, ratio
+from eval.metrics.f_measure import f_measure
+from eval.metrics.metric import Metric
+from eval.ratios import ratio
 
 Mask = NDArray[np.bool_]
 
@@ -28,10 +30,10 @@ def boundary_f(predicted: Mask, truth: Mask) -> float:
     Returns:
         In [0, 1].
     """
-    of_map, of_truth = contour(predicted), contour(truth)
+    edges, true_edges = contour(predicted), contour(truth)
     tolerance = math.ceil(TOLERANCE * math.hypot(*truth.shape))
-    precision = ratio((of_map & _within(of_truth, tolerance)).sum(), of_map.sum(), empty=1.0)
-    recall = ratio((of_truth & _within(of_map, tolerance)).sum(), of_truth.sum(), empty=1.0)
+    precision = ratio((edges & _within(true_edges, tolerance)).sum(), edges.sum(), empty=1.0)
+    recall = ratio((true_edges & _within(edges, tolerance)).sum(), true_edges.sum(), empty=1.0)
     return float(f_measure(precision, recall, beta_squared=1.0))
 
 
@@ -68,3 +70,8 @@ def _within(line: Mask, tolerance: int) -> Mask:
     # Squared distances are whole numbers; the margin is for float32's rounding.
     near: Mask = distance <= tolerance + 1e-3
     return near
+
+
+BOUNDARY_F = Metric.measured(
+    "boundary_f", "boundary F", "F-measure of the contours at 0.5", boundary_f, on="mask"
+)

@@ -1,4 +1,4 @@
-"""Metrics of saliency maps: update with one map after another, merge, compute, give intervals."""
+"""The accumulator: it takes in one map after another, merges, computes, and gives intervals."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.bootstrap import BOOTSTRAP_SAMPLES, ResampledSums, Sums, add_sums, plain_sums
 from eval.counts import ImageCounts, count_image
+from eval.metrics.f_measure import f_by_threshold, f_curves, f_terms
+from eval.metrics.metric import Batch
+from eval.metrics.registry import measures, reported, terms
 from eval.protocols import GREY_LEVELS, Protocol, get_protocol
-from eval.ratios import Floats, f_measure, ratio
-from eval.tables import E_OF_CURVE, PLAIN_MEANS, first_best, image_values, resampled_names
+from eval.ratios import Floats
 from saliency.foundation.errors import InputError
 
 BATCH = 64
 """Images whose counts are added in one go."""
-E_MEASURES = ("max_e", "mean_e", "adaptive_e")
 
 
 class SaliencyMetrics:
@@ -68,6 +69,7 @@ class SaliencyMetrics:
     def __init__(
         self, protocol: Protocol, *, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
     ) -> None:
+        reported(protocol)  # an unknown metric is refused now, not after the first images
         self.protocol = protocol
         self._sums = ResampledSums(samples, seed)
         self._recent: list[ImageCounts] = []
@@ -95,7 +97,8 @@ class SaliencyMetrics:
                 f"{label}: saliency map {values.shape}, ground truth {foreground.shape}; "
                 "they must have the same size"
             )
-        self._take(count_image(self.protocol, values, foreground, name))
+        wanted = measures(self.protocol)
+        self._take(count_image(self.protocol, values, foreground, name, wanted))
 
     def merge(self, other: SaliencyMetrics) -> None:
         """Take in the images of another accumulator of the same protocol.
@@ -118,7 +121,7 @@ class SaliencyMetrics:
             InputError: no image was taken in.
         """
         sums = self._plain()
-        result = {name: float(value[0]) for name, value in self._values(sums).items()}
+        result = {name: float(value[0]) for name, value in self._metrics(sums).items()}
         if "max_f" in result and self.protocol.averaging != "max-then-mean":
             result["max_f_threshold"] = first_best(self._curve(sums)[0]) / GREY_LEVELS
         return result
@@ -139,7 +142,7 @@ class SaliencyMetrics:
             InputError: no image was taken in, or an impossible argument.
         """
         outside = tail(confidence)
-        drawn = self._values(self._drawn())
+        drawn = self._metrics(self._drawn())
         return {
             name: [float(end) for end in np.quantile(values, [outside, 1 - outside])]
             for name, values in drawn.items()
@@ -157,9 +160,18 @@ class SaliencyMetrics:
 
     def _fold(self) -> None:
         if self._recent:
-            values = image_values(self._recent, self.protocol)
-            self._sums.add(self._recent, values, resampled_names(self.protocol))
+            values, resampled = self._values(self._recent)
+            self._sums.add(self._recent, values, resampled)
             self._recent = []
+
+    def _values(self, images: list[ImageCounts]) -> tuple[dict[str, Floats], set[str]]:
+        """Terms of N images, and the names of those that resampled sets are summed of.
+
+        Curves of precision, recall and F are kept whatever is reported, for diagrams.
+        """
+        batch = Batch.from_images(images)
+        resampled = dict(f_terms(batch, self.protocol)) | terms(batch, self.protocol)
+        return f_curves(batch, self.protocol) | resampled, set(resampled)
 
     def _plain(self) -> Sums:
         """Sums over all images, (1,) or (1, T)."""
@@ -167,7 +179,7 @@ class SaliencyMetrics:
             raise InputError("no image was scored")
         sums = {name: each.copy() for name, each in self._sums.plain.items()}
         if self._recent:
-            add_sums(sums, plain_sums(image_values(self._recent, self.protocol)))
+            add_sums(sums, plain_sums(self._values(self._recent)[0]))
         return sums
 
     def _drawn(self) -> Sums:
@@ -183,29 +195,19 @@ class SaliencyMetrics:
 
     def _curve(self, sums: Sums) -> Floats:
         """The F-measure over thresholds: of sums over B sets, (B, T)."""
-        images = sums["images"][:, None]
-        if self.protocol.averaging == "pr-then-max":
-            precision, recall = sums["precision_curve"] / images, sums["recall_curve"] / images
-            return f_measure(precision, recall, self.protocol.beta_squared)
-        mean_f: Floats = sums["f_curve"] / images
-        return mean_f
+        return f_by_threshold(sums, self.protocol)
 
-    def _values(self, sums: Sums) -> dict[str, Floats]:
-        """Every metric of B sets: (B,)."""
-        rules, images = self.protocol, sums["images"]
-        curve = self._curve(sums)
-        values = {"max_f": curve.max(axis=1), "mean_f": curve.mean(axis=1)}
-        if rules.averaging == "max-then-mean":
-            values["max_f"] = sums["own_max_f"] / images
-        values |= {name: sums[name] / images for name in PLAIN_MEANS if name in rules.metrics}
-        if "pooled_iou" in rules.metrics:
-            values["pooled_iou"] = ratio(sums["intersection"], sums["union"], rules.empty_iou)
-        if E_OF_CURVE.intersection(rules.metrics):
-            e_curve = sums["e_curve"] / images[:, None]
-            values |= {"max_e": e_curve.max(axis=1), "mean_e": e_curve.mean(axis=1)}
-        # The E-measure's N / (N - 1) of a perfect map is no reason to report more than 1.
-        values |= {name: np.minimum(values[name], 1) for name in E_MEASURES if name in values}
-        return {name: values[name] for name in rules.metrics}
+    def _metrics(self, sums: Sums) -> dict[str, Floats]:
+        """Every metric of B sets: (B,), in the order in which the protocol names them."""
+        values = {
+            metric.name: metric.value(sums, self.protocol) for metric in reported(self.protocol)
+        }
+        return {name: values[name] for name in self.protocol.metrics}
+
+
+def first_best(curve: Floats) -> int:
+    """Index of the maximum; of a plateau (binary maps have one) the first, rounding aside."""
+    return int((curve >= curve.max() - 1e-12).argmax())
 
 
 def score_map(

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.metrics.metric import Metric
+
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
@@ -32,8 +34,8 @@ def s_measure(prediction: Map, truth: Mask) -> float:
         return float(1 - values.mean())
     if share == 1:
         return float(values.mean())
-    of_objects = share * _uniform(values[truth]) + (1 - share) * _uniform(1 - values[~truth])
-    return max(0.0, OBJECT_WEIGHT * of_objects + (1 - OBJECT_WEIGHT) * _regions(values, truth))
+    objects = share * _uniform(values[truth]) + (1 - share) * _uniform(1 - values[~truth])
+    return max(0.0, OBJECT_WEIGHT * objects + (1 - OBJECT_WEIGHT) * _regions(values, truth))
 
 
 def _uniform(values: Map) -> float:
@@ -86,3 +88,8 @@ def _similarity(values: Map, truth: Mask) -> float:
     if above != 0:
         return above / (below + _EPSILON)
     return 1.0 if below == 0 else 0.0
+
+
+S_MEASURE = Metric.measured(
+    "s_measure", "S-measure", "similarity of objects and regions to the ground truth", s_measure
+)

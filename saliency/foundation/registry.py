@@ -1,0 +1,135 @@
+"""Open lists: the things of one kind by name, to which other packages add theirs."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, Protocol, TypeVar
+
+from saliency.foundation.errors import InputError, SkippedWarning, UsageError
+
+
+class Named(Protocol):
+    """A thing that knows its name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """All things of one kind by name, in the order in which they were added.
+
+    Another package adds a thing by one call of :meth:`register`. It can also name the thing as an
+    entry point; then nothing of it has to be imported first::
+
+        [project.entry-points."latent_saliency.metrics"]
+        specificity = "my_package.scores:SPECIFICITY"
+
+    Entry points are loaded when somebody first asks which names there are, or asks for a name that
+    is not there yet. One that cannot be loaded is left out with a warning that names it.
+
+    Args:
+        kind: the class of the things. In messages, its name in lower case is what they are called,
+            and the option that takes such a name is called the same.
+        group: the group of entry points.
+        things: those that are there from the beginning.
+    """
+
+    def __init__(self, kind: type[T], group: str, things: Sequence[T] = ()) -> None:
+        self.kind, self.group = kind, group
+        self._things = {thing.name: thing for thing in things}
+        self._complete = False
+
+    @property
+    def label(self) -> str:
+        """What one of the things is called in messages, for instance ``metric``."""
+        return self.kind.__name__.lower()
+
+    def register(self, thing: T) -> T:
+        """Add a thing under its own name.
+
+        Args:
+            thing: its ``name`` has letters, digits, ``_`` and ``-`` only.
+
+        Returns:
+            The thing itself.
+
+        Raises:
+            InputError: it is of another class, the name is taken, or the name has other characters.
+        """
+        if not isinstance(thing, self.kind):
+            raise InputError(
+                f"{thing!r} is not a {self.label}: an object of {self.kind.__module__}."
+                f"{self.kind.__qualname__} is needed"
+            )
+        if not re.fullmatch(r"[\w-]+", thing.name):
+            raise InputError(
+                f"{self.label} {thing.name!r}: the name must consist of letters, digits, _ and -"
+            )
+        if self._things.get(thing.name, thing) is not thing:
+            raise InputError(
+                f"{self.label} {thing.name!r}: there is one of that name already; choose another "
+                "name"
+            )
+        self._things[thing.name] = thing
+        return thing
+
+    def unregister(self, name: str) -> None:
+        """Take a thing out again, for instance after a test.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        del self._things[name]
+
+    def find(self, name: str) -> T:
+        """The thing of that name.
+
+        Raises:
+            UsageError: there is none; the message lists the valid names.
+        """
+        try:
+            return self[name]
+        except KeyError:
+            raise UsageError(
+                f"`{self.label}` {name!r}: unknown; valid: {', '.join(self)}"
+            ) from None
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._things:
+            self._load()
+        return self._things[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(tuple(self._things))
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._things)
+
+    def _load(self) -> None:
+        """Add the entry points of installed packages, once."""
+        if self._complete:
+            return
+        self._complete = True
+        for entry in entry_points(group=self.group):
+            try:
+                self.register(entry.load())
+            except Exception as error:  # whatever somebody's module raises when it is imported
+                reason = f"{type(error).__name__}: {error}"
+                warnings.warn(
+                    f"{self.label} {entry.name!r} of {_package(entry)}: {reason}",
+                    SkippedWarning,
+                    stacklevel=2,
+                )
+
+
+def _package(entry: EntryPoint) -> str:
+    """The installed package that an entry point comes from."""
+    return "an unknown package" if entry.dist is None else str(entry.dist.name)
