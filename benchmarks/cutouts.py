@@ -35,7 +35,7 @@ from cutout_scenes import ALL_KINDS, Scene, Stock, blurry_map, filling, scene
 from numpy.typing import NDArray
 
 from data.benchmarks import find_pairs, read_mask
-from eval.boundary import boundary_f
+from eval.metrics.boundary_f import boundary_f
 from saliency.cutting.alpha import find_alpha
 from saliency.cutting.foreground import clean_colours, estimate_colours
 from saliency.cutting.settings import EDGES

@@ -7,16 +7,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from report_pages import AWKWARD, Page, brightness, make_benchmark
 
-from data.benchmarks import Pair, find_pairs
-from eval import published
+from data.benchmarks import Pair
 from eval.benchmark import saved_maps, score
 from eval.curves import CurveMetrics
 from eval.markup import Markup, escape, tag
@@ -26,62 +25,8 @@ from eval.report import galleries
 from eval.report_figures import Axis, count_axis, histogram
 from eval.report_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, embed, errors
 from saliency.cli import main
-from saliency.foundation.images import to_rgb
 
 ALL = list(PROTOCOLS.values())
-VOID = {"meta", "img", "br", "input", "hr", "link"}
-AWKWARD = "a <script>alert(1)</script> & \"quoted\" 'name'"
-
-
-class Page(HTMLParser):
-    """Elements, their nesting checked, and the text of each."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style":
-            self.words.append(data)
-
-    def all(self, *names: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name in names]
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
-
-
-def make_benchmark(folder: Path, count: int) -> list[Pair]:
-    """Discs on dark ground, and one photo whose name is not harmless (a / cannot be in it)."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:30, :40]
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for number in range(count):
-        truth = (np.hypot(y - 15, x - rng.uniform(10, 30)) < rng.uniform(3, 12)) * 255
-        photo = (0.5 * truth + rng.integers(0, 120, truth.shape)).astype(np.uint8)
-        name = f"{number:03}" if number else AWKWARD.replace("/", "")
-        Image.fromarray(photo).convert("RGB").save(folder / "images" / f"{name}.jpg")
-        Image.fromarray(truth.astype(np.uint8)).save(folder / "masks" / f"{name}.png")
-    return find_pairs(folder)
-
-
-def brightness(path: Path) -> Any:
-    return (to_rgb(path).mean(axis=2) / 255).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -285,107 +230,6 @@ def test_markup_escapes_what_is_not_markup() -> None:
     )
     assert escape("a\udcff\x00\x1b\n") == "a���\n"
     escape("\udcff").encode()
-
-
-def test_published_scores_name_protocol_and_source() -> None:
-    for each in published.PUBLISHED:
-        assert each.protocol is None or each.protocol in PROTOCOLS
-        assert re.search(r"\b20\d\d\b", each.source)
-        assert published.ECSSD in each.scores
-        assert each.pretraining in ("class labels", "self-supervised", "none", "not known")
-        for figures in each.scores.values():
-            assert all(value is None or 0 < value < 1 for value in figures)
-            assert not (each.other_f and figures.max_f)
-    for name, expected in (
-        ("ECSSD", published.ECSSD),
-        ("DUTS-TE-fifth", published.DUTS_TE),
-        ("duts_te", published.DUTS_TE),
-        ("DUT-OMRON", published.DUT_OMRON),
-        ("HKU-IS", published.HKU_IS),
-        ("hku_is-test", published.HKU_IS),
-        ("PASCAL-S", published.PASCAL_S),
-        ("pascals", published.PASCAL_S),
-        ("pascal streets", None),
-        ("my photos", None),
-        ("DUTS-TR", None),
-    ):
-        assert published.recognise(name) == expected
-
-
-def test_figures_that_nobody_checked_say_so(made: tuple[dict, str]) -> None:
-    rows = re.search('class="published".*?</table>', made[1])[0].split("<tr")
-    for each in published.PUBLISHED:
-        heading = f">{escape(each.method)}{' (hand-made)' * (each.kind == 'hand-made')}</th>"
-        (row,) = [row for row in rows if heading in row]
-        assert escape(each.source) in row
-        assert ("not checked against the paper" in row) == bool(each.unchecked)
-    unchecked = [each.method for each in published.PUBLISHED if each.unchecked]
-    assert len(unchecked) == 3
-    assert unchecked[-1].startswith("MOVE")
-
-
-def test_own_rows_stand_among_the_published(made: tuple[dict, str]) -> None:
-    rows = re.search('class="published".*?</table>', made[1])[0]
-    # by IoU those of every protocol; by mean F that of the protocol of published mean F alone
-    assert rows.count('class="own"') == len(PROTOCOLS) + 1
-    assert "published scores are of all 1,000 photos of ecssd; these results are of 9" in (
-        Page(made[1]).text.lower()
-    )
-    assert "is another formula" in made[1]
-    assert "Score the photos with --protocol pysod" not in made[1]
-
-
-def cells(row: str) -> list[str]:
-    return [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
-
-
-@pytest.mark.parametrize(
-    ("data_set", "best", "figures"),
-    [
-        ("ECSSD", "A2S-v3", [".923", ".038"]),
-        ("DUTS-TE", "A2S-v3", [".816", ".047"]),
-        ("DUT-OMRON", "A2S-v3", [".759", ".062"]),
-        ("HKU-IS", "A2S-v3", [".908", ".033"]),
-        ("PASCAL-S", "A2S-v3", [".844", ".069"]),
-    ],
-)
-def test_the_published_frontier_is_there(
-    pairs: list[Pair], tmp_path: Path, data_set: str, best: str, figures: list[str]
-) -> None:
-    method = {"kind": "segmenter", "name": "own", "parameters": 3_787_153,
-              "config": {"supervision": "imagenet-classes", "size": 224}}  # fmt: skip
-    path = tmp_path / "r.html"
-    score(brightness, pairs[:3], [PROTOCOLS["pysod"]], False, benchmark=data_set, method=method,
-          report=path)  # fmt: skip
-    table = re.search('class="published".*?</table>', path.read_text())[0]
-    assert f"{data_set}: this score" in table
-    group = re.search("ordered by mean F.*?</tbody>", table)[0]
-    rows = [cells(row) for row in group.split("<tr")[1:]]
-    methods = [row for row in rows if not row[0].startswith("this score")]
-    assert methods[0][:2] == [best, "self-supervised"]
-    assert methods[0][3:7] == ["320", "pysod", *figures]
-    order = [float(row[5]) for row in rows]
-    assert order == sorted(order, reverse=True)
-    (own,) = [row for row in rows if row[0].startswith("this score")]
-    assert own[1:5] == ["class labels", "3.8", "224", "pysod"]
-
-
-def test_rows_that_only_another_protocol_can_join_say_so(pairs: list[Pair], tmp_path: Path) -> None:
-    path = tmp_path / "r.html"
-    score(brightness, pairs[:3], [PROTOCOLS["selfmask"]], False, benchmark="ECSSD", report=path)
-    page = Page(path.read_text())
-    assert "Score the photos with --protocol pysod" in page.text
-    assert "squares β² = 0.3 once more" in page.text
-    (own,) = [cells(row) for row in path.read_text().split("<tr") if 'class="own"' in row]
-    assert own[8] == "†"  # its max F is not comparable with the others'
-
-
-def test_other_photos_are_not_passed_off_as_a_benchmark(pairs: list[Pair], tmp_path: Path) -> None:
-    path = tmp_path / "r.html"
-    score(brightness, pairs[:2], ALL[:1], False, benchmark="holidays", report=path)
-    text = Page(path.read_text()).text
-    assert "“holidays” is not the name of a data set with published scores" in text
-    assert 'class="own"' not in path.read_text()
 
 
 def test_the_command(
