@@ -45,10 +45,12 @@ class Found:
         folders: where each photo was found, in order: the folder that was searched, or the folder
             of a photo that was named itself.
         left_out: how many files were passed over, by what they are.
+        named: the photos that were named themselves.
     """
 
     folders: dict[Path, Path]
     left_out: Counter[str] = field(default_factory=Counter)
+    named: set[Path] = field(default_factory=set)
 
     @property
     def photos(self) -> list[Path]:
@@ -70,11 +72,16 @@ def list_photos(sources: Iterable[Path | str]) -> list[Path]:
     """
     places = [Path(source) for source in sources]
     found = find_photos(places)
-    if found.left_out:
-        names = ", ".join(str(place) for place in places if place.is_dir())
-        message = f"{names}: {found.left_out_in_words()}"
-        warnings.warn(message, SkippedWarning, stacklevel=2)
+    say_left_out(found, places)
     return found.photos
+
+
+def say_left_out(found: Found, sources: Iterable[Path]) -> None:
+    """Warn of what was left out in folders, if anything was."""
+    if found.left_out:
+        names = ", ".join(str(source) for source in sources if source.is_dir())
+        message = f"{names}: {found.left_out_in_words()}"
+        warnings.warn(message, SkippedWarning, stacklevel=3)
 
 
 def find_photos(sources: Iterable[Path | str], *, without: Iterable[Path] = ()) -> Found:
@@ -100,6 +107,7 @@ def find_photos(sources: Iterable[Path | str], *, without: Iterable[Path] = ()) 
             inside = [(path, place) for path in sorted(_in_folder(place, excluded, found.left_out))]
         elif place.exists():
             inside = [(place, place.parent)]
+            found.named.add(place)
         else:
             raise InputError(f"{place}: no such file or folder")
         for photo, folder in inside:

@@ -14,7 +14,6 @@ from readers import gradient, huge_png, text_jpg, truncated_jpeg
 from directions.generators import Generator
 from saliency import pipeline
 from saliency.cli import COMMANDS, main
-from saliency.cli.predict import output_names
 
 PLANTED = f"{TESTS / 'planted.py'}:make_generator"
 TRAIN = ("--encoder", TINY_ENCODER, "--encoder-weights", "none", "--size", "32", "--steps", "2",
@@ -166,23 +165,6 @@ def test_predict_json(
     assert "not an image" in result["skipped"][str(tmp_path / "bad.jpg")]
     assert outcome.err.count("saliency: skipped:") == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
-
-
-def test_equal_stems_do_not_overwrite_each_other(
-    run: Callable[..., Outcome], tmp_path: Path, photo: Path, tiny_model: Path
-) -> None:
-    (tmp_path / "in" / "sub").mkdir(parents=True)
-    for name in ("photo.png", "photo.jpg", "photo-2.png", "sub/photo.png"):
-        Image.open(photo).save(tmp_path / "in" / name)
-    outcome = run("predict", tmp_path / "in", "--model", tiny_model, "--json",
-                  "--out", tmp_path / "out")  # fmt: skip
-    written = json.loads(outcome.out)["written"]
-    assert len(written) == len(set(written.values())) == 4
-    assert len(list((tmp_path / "out").iterdir())) == 4
-
-
-def test_a_photo_given_twice_is_written_once(tmp_path: Path, photo: Path) -> None:
-    assert output_names([photo, photo], tmp_path) == {photo: tmp_path / "photo.png"}
 
 
 @pytest.mark.parametrize(

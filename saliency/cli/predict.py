@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from saliency.cli.options import add_json, report
 
 if TYPE_CHECKING:
+    from data.photos import Found
+    from saliency.outputs import Mark, Plan
+    from saliency.rendering import Rendering
     from saliency.segmenter import Segmenter
+
+EPILOG = """\
+A photo keeps its place in its folder: FOLDER/a/x.jpg becomes OUT/a/x.png. The same command goes on
+where it stopped: files that are there and were made of the same photos with the same options are
+kept, any other file is refused. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part: some
+photos were skipped, each named with its reason. With --json, the confidence of each photo in [0, 1]
+tells how far its mask can be trusted: it ranks photos, low ones want a look, and it is not the
+expected accuracy. It is computed from the network's own map, before --refine and --threshold."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = EPILOG
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, or folders of photos")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="output folder; for one photo, a name that ends in .png is the file itself",
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there, but never a photo"
+    )
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave files that are there, whatever they are"
+    )
     parser.add_argument("--model", metavar="DIR", help="segmenter (default: the one that ships)")
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="write black-and-white masks: map >= X"
     )
     parser.add_argument(
-        "--cutout", action="store_true", help="write the photo with transparent background instead"
+        "--cutout",
+        action="store_true",
+        help="write the photo with transparent background instead, in its own colours and profile",
     )
     parser.add_argument(
         "--refine",
@@ -36,82 +63,145 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+@dataclass
+class Outcome:
+    """What became of the photos."""
+
+    written: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """Exit status: 3 when some photos were skipped, 1 when all were."""
+        if not self.skipped:
+            return 0
+        return 3 if self.written or self.kept else 1
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos were skipped, 1 when all were."""
-    from data.photos import list_photos
     from saliency.cli.devices import pick_device
     from saliency.foundation.errors import UsageError
+    from saliency.outputs import plan_outputs
+    from saliency.rendering import Rendering
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
-        raise UsageError(f"--threshold {arguments.threshold}: must be in [0, 1]")
-    photos = list_photos(arguments.photos)
-    targets = output_names(photos, arguments.out)
+        raise UsageError(f"`threshold` {arguments.threshold}: must be in [0, 1]")
+    sources = [Path(photo) for photo in arguments.photos]
+    found = _find(sources, arguments.out)
     device = str(pick_device(arguments.device))
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
-    written, confidences, skipped = _predict_all(segmenter, targets, arguments)
-    for reason in skipped.values():
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
-    report(
-        arguments,
-        {"written": written, "confidence": confidences, "skipped": skipped},
-        f"{arguments.out}: {len(written)} masks written, {len(skipped)} photos skipped",
+    refine = arguments.refine or segmenter.config.refine
+    rendering = Rendering(arguments.threshold, arguments.cutout)
+    settings = {**vars(rendering), "refine": refine, "segmenter": _fingerprint(segmenter)}
+    plan = plan_outputs(
+        sources,
+        found,
+        arguments.out,
+        settings,
+        overwrite=arguments.overwrite,
+        skip_existing=arguments.skip_existing,
     )
-    if skipped:
-        return 3 if written else 1
-    return 0
+    outcome = _kept(plan)
+    _predict_all(segmenter, plan, settings, rendering, outcome)
+    for reason in outcome.skipped.values():
+        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    values = {**vars(outcome), "left_out": dict(found.left_out)}
+    report(arguments, values, _summary(arguments.out, rendering, outcome))
+    return outcome.status
 
 
-def output_names(photos: list[Path], out: Path) -> dict[Path, Path]:
-    """Where each photo's mask goes: its stem, numbered where two photos share it."""
-    taken: set[str] = set()
-    targets = {}
-    for photo in dict.fromkeys(photos):  # a photo named twice is segmented once
-        name, number = photo.stem, 1
-        while name in taken:
-            number += 1
-            name = f"{photo.stem}-{number}"
-        taken.add(name)
-        targets[photo] = out / f"{name}.png"
-    return targets
+def _find(sources: list[Path], out: Path) -> Found:
+    """The photos, without results of earlier runs; what is left out is said."""
+    from data.photos import find_photos, say_left_out
+    from saliency.outputs import without_results
+
+    found = without_results(find_photos(sources, without=[out]), out)
+    say_left_out(found, sources)
+    return found
+
+
+def _fingerprint(segmenter: Segmenter) -> str:
+    """SHA-256 of the network and its settings, wherever they lie."""
+    digest = hashlib.sha256(repr(segmenter.config).encode())
+    for name, tensor in sorted(segmenter.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _kept(plan: Plan) -> Outcome:
+    outcome = Outcome()
+    for photo, (target, mark) in plan.kept.items():
+        outcome.kept[str(photo)] = str(target)
+        if mark is not None:
+            outcome.confidence[str(photo)] = mark.confidence
+    return outcome
 
 
 def _predict_all(
-    segmenter: Segmenter, targets: dict[Path, Path], arguments: argparse.Namespace
-) -> tuple[dict[str, str], dict[str, float], dict[str, str]]:
-    from PIL import Image
-
-    from data.files import replacing
+    segmenter: Segmenter,
+    plan: Plan,
+    settings: dict[str, Any],
+    rendering: Rendering,
+    outcome: Outcome,
+) -> None:
     from data.progress import progress
-    from saliency.confidence import confidence
     from saliency.foundation.errors import ImageError
-    from saliency.foundation.images import to_rgb
-    from saliency.refine import get_refiner
 
-    refiner = get_refiner(arguments.refine or segmenter.config.refine)
-    written, confidences, skipped = {}, {}, {}
-    with progress(len(targets), unit="photo", label="predict") as bar:
-        for photo, target in targets.items():
+    with progress(len(plan.targets), unit="photo", label="predict") as bar:
+        for photo, target in plan.targets.items():
             try:
-                pixels = to_rgb(photo)
+                mark = _predict(segmenter, photo, target, settings, rendering)
             except ImageError as error:
-                skipped[str(photo)] = str(error)
+                outcome.skipped[str(photo)] = str(error)
             else:
-                saliency_map = segmenter.network_map(pixels)
-                confidences[str(photo)] = round(confidence(saliency_map), 4)
-                result = render(pixels, refiner(pixels, saliency_map), arguments)
-                with replacing(target) as temporary:
-                    Image.fromarray(result).save(temporary)
-                written[str(photo)] = str(target)
+                outcome.written[str(photo)] = str(target)
+                outcome.confidence[str(photo)] = mark.confidence
             bar.update()
-    return written, confidences, skipped
 
 
-def render(
-    pixels: NDArray[np.uint8], saliency_map: NDArray[np.float32], arguments: Any
-) -> NDArray[np.uint8]:
-    """The map as grey values, or the photo with the map as its transparency."""
-    if arguments.threshold is not None:
-        saliency_map = (saliency_map >= arguments.threshold).astype(np.float32)
-    grey = (saliency_map * 255).round().astype(np.uint8)
-    return np.dstack([pixels, grey]) if arguments.cutout else grey
+def _predict(
+    segmenter: Segmenter,
+    photo: Path,
+    target: Path,
+    settings: dict[str, Any],
+    rendering: Rendering,
+) -> Mark:
+    """Segment one photo and write the result."""
+    from saliency.confidence import confidence
+    from saliency.foundation.decoding import decode, open_regular
+    from saliency.foundation.images import layers_of, pixels_of, upright
+    from saliency.outputs import Mark
+    from saliency.refine import get_refiner
+    from saliency.rendering import write_png
+
+    name = str(photo)
+    with open_regular(photo) as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        image = upright(decode(file, name), name)
+    pixels = pixels_of(image, name)
+    layers = layers_of(image, name, pixels) if rendering.cutout else None
+    del image  # large, and everything of it that is needed lies in arrays
+    saliency_map = segmenter.network_map(pixels)
+    mark = Mark(sha256, settings, round(confidence(saliency_map), 4))
+    refined = get_refiner(settings["refine"])(pixels, saliency_map)
+    write_png(target, rendering.draw(refined, layers), mark, layers)
+    return mark
+
+
+def _summary(out: Path, rendering: Rendering, outcome: Outcome) -> str:
+    what = "cut-out" if rendering.cutout else "mask" if rendering.threshold is not None else "map"
+    parts = [f"{_counted(len(outcome.written), what)} written"]
+    if outcome.kept:
+        parts.append(f"{len(outcome.kept)} there already")
+    if outcome.skipped:
+        parts.append(f"{_counted(len(outcome.skipped), 'photo')} skipped")
+    return f"{out}: {', '.join(parts)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

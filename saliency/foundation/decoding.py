@@ -79,7 +79,7 @@ def open_image(
 
 
 @contextmanager
-def open_regular(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def open_regular(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
     """A regular file, open for reading. Pipes and devices would wait for ever, or do something.
 
     Raises:
