@@ -92,7 +92,9 @@ def choice(variant: Variant, seed: int) -> dict[str, float | str | None]:
     config = DiscoverConfig(**SEARCH, **CHOICE[variant], seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            direction = discover(bed, config, Path(folder)).direction
+            report = discover(bed, config, Path(folder))
+            assert report is not None
+            direction = report.direction
         except NotFoundInGeneratorError as error:
             return {"chosen": None, "message": str(error).split(";")[0]}
     cosines = {name: (direction.vector @ v).item() for name, v in bed.planted().items()}

@@ -18,7 +18,8 @@ from unittest.mock import patch
 import torch
 
 from data.precision import mixed_precision
-from saliency.training import TrainConfig, Trainer
+from saliency.training import Trainer
+from saliency.training_settings import TrainConfig
 
 TURNS = 6
 Precision = Callable[[torch.device], AbstractContextManager[None]]

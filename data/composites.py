@@ -104,6 +104,15 @@ def cut_outs(sources: list[Path], *, held_out: bool = False) -> list[Photo]:
     return found
 
 
+def cuts_sha256(cuts: list[Photo]) -> str:
+    """SHA-256 over the pixels of cut-outs in order."""
+    digest = hashlib.sha256()
+    for cut in cuts:
+        digest.update(repr(cut.shape).encode())
+        digest.update(np.ascontiguousarray(cut).tobytes())
+    return digest.hexdigest()
+
+
 def is_held_out(name: str) -> bool:
     """Whether the cut-out of this name is kept for measuring, by its hash."""
     digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
@@ -268,6 +277,11 @@ class Composites:
 
     cuts: list[Photo]
     grounds: list[Path]
+
+    def digest(self) -> str:
+        """SHA-256 over the cut-outs' pixels and the photos' paths."""
+        grounds = "\0".join(map(str, self.grounds)).encode(errors="surrogateescape")
+        return hashlib.sha256(cuts_sha256(self.cuts).encode() + grounds).hexdigest()
 
     def draw(self, rng: np.random.Generator, longest: int) -> tuple[Photo, NDArray[np.bool_]]:
         """One composite, see :func:`composite`; photos that cannot be read are warned of.

@@ -32,6 +32,18 @@ class StageConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def __init__(self, **values: Any) -> None:
+        """Validate the fields.
+
+        Raises:
+            UsageError: an unknown name or an impossible value, with what would be valid.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            reasons = "; ".join(self._explain(problem) for problem in error.errors())
+            raise UsageError(reasons) from None
+
     @classmethod
     def build(cls, values: dict[str, Any], source: str = "") -> Self:
         """Validate ``values``.
@@ -45,21 +57,18 @@ class StageConfig(BaseModel):
         """
         try:
             return cls(**values)
-        except ValidationError as error:
-            prefix = f"{source}: " if source else ""
-            raise UsageError(
-                prefix + "; ".join(cls._explain(problem) for problem in error.errors())
-            ) from None
+        except UsageError as error:
+            raise UsageError(f"{source}: {error}" if source else str(error)) from None
 
     @classmethod
     def _explain(cls, problem: Any) -> str:
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             return f"{name}: unknown; valid: {', '.join(cls.model_fields)}"
-        message = problem["msg"].removeprefix("Value error, ")
+        message: str = problem["msg"].removeprefix("Value error, ")
         if not name:  # a rule about several options says itself which
-            return f"--{message}"
-        return f"--{name.replace('_', '-')} {problem['input']}: {message}"
+            return message
+        return f"`{name}` {problem['input']}: {message}"
 
     @classmethod
     def read_toml(cls, path: Path | str) -> dict[str, Any]:
@@ -71,14 +80,14 @@ class StageConfig(BaseModel):
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UsageError(f"--config {path}: no such file") from None
+            raise UsageError(f"`config` {path}: no such file") from None
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"--config {path}: not TOML ({error})") from None
+            raise UsageError(f"`config` {path}: not TOML ({error})") from None
         values = {name.replace("-", "_"): value for name, value in values.items()}
         unknown = sorted(values.keys() - cls.model_fields.keys())
         if unknown:
             raise UsageError(
-                f"--config {path}: unknown {', '.join(unknown)}; "
+                f"`config` {path}: unknown {', '.join(unknown)}; "
                 f"valid: {', '.join(cls.model_fields)}"
             )
         return values

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +16,27 @@ from typing import Any
 from saliency.foundation.errors import InputError, OutputConflictError
 
 RUN_FILE = "run.json"
+REPORT_FILE = "report.json"
+TEMPORARY = ".tmp-"
+"""Part of the names of files that are being written."""
+
+_held: Counter[Path] = Counter()
+_holding = threading.Lock()
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path`` in one step.
 
-    A process killed inside the block leaves ``path`` as it was before. The temporary name starts
-    with a dot and keeps the suffix, since several writers choose their format by it.
+    A process killed inside the block leaves ``path`` as it was before, and a temporary file, which
+    :func:`claimed` removes. Its name starts with a dot and keeps the suffix, since several writers
+    choose their format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem}{TEMPORARY}", suffix=path.suffix, dir=path.parent
+    )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -155,6 +166,73 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+@contextmanager
+def claimed(folder: Path | str, stage: str, settings: dict[str, Any]) -> Iterator[Path]:
+    """:func:`claim_folder`, and no other process writes there until the block ends.
+
+    The claim is the operating system's lock of the folder itself, so that it ends with the process
+    however that ends. Temporary files that a killed process left are removed. A stage may claim
+    folders inside its own, and the same folder again.
+
+    Args:
+        folder: output folder, created when missing.
+        stage: name of the command.
+        settings: see :func:`claim_folder`.
+
+    Raises:
+        OutputConflictError: as :func:`claim_folder`, or another process is writing there.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputConflictError(f"`out` {folder}: is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes the first holds the lock
+        yield claim_folder(folder, stage, settings)
+        return
+    with _locked(folder):
+        for stray in folder.rglob(f".*{TEMPORARY}*"):
+            stray.unlink(missing_ok=True)
+        yield claim_folder(folder, stage, settings)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; threads and stages of one process share it."""
+    place = folder.resolve()
+    with _holding:
+        first = not any(_held[held] for held in (place, *place.parents))
+        handle = _lock(place) if first else None
+        _held[place] += 1
+    try:
+        yield
+    finally:
+        with _holding:
+            _held[place] -= 1
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(folder: Path) -> int | None:
+    """The handle that holds the lock; ``None`` where the system knows no such locks."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise OutputConflictError(
+            f"`out` {folder}: another process is writing there; wait for it, or choose another "
+            "folder"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
+
+
 def claim_folder(folder: Path | str, stage: str, settings: dict[str, Any]) -> Path:
     """Make ``folder`` the output of one configuration of ``stage``, or check that it is already.
 
@@ -170,22 +248,22 @@ def claim_folder(folder: Path | str, stage: str, settings: dict[str, Any]) -> Pa
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise OutputConflictError(f"--out {folder}: is a file; name a folder")
+        raise OutputConflictError(f"`out` {folder}: is a file; name a folder")
     wanted = json.loads(json.dumps({"stage": stage, "settings": settings}))
     record = folder / RUN_FILE
     if record.exists():
         found = read_json(record)
         if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
-            raise OutputConflictError(f"--out {folder}: its {RUN_FILE} is not of this program")
+            raise OutputConflictError(f"`out` {folder}: its {RUN_FILE} is not of this program")
         if found != wanted:
             raise OutputConflictError(
-                f"--out {folder}: belongs to another configuration "
+                f"`out` {folder}: belongs to another configuration "
                 f"({_difference(found, wanted)}); choose another folder, or give the same options "
                 "to go on with it"
             )
         return folder
     if folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
-        raise OutputConflictError(f"--out {folder}: not empty and not made by `saliency {stage}`")
+        raise OutputConflictError(f"`out` {folder}: not empty and not made by `saliency {stage}`")
     write_json(record, wanted)
     return folder
 

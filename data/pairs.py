@@ -160,10 +160,15 @@ class PairFolder:
     """
 
     def __init__(self, *folders: Path | str) -> None:
+        self.folders = folders
         self._rows = pa.concat_tables(map(_rows, folders)).combine_chunks()
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def provenance(self) -> dict[str, Any]:
+        """See :func:`pairs_provenance`."""
+        return pairs_provenance(*self.folders)
 
     def __getitem__(self, index: int) -> Pair:
         row = self._rows.slice(index, 1).to_pylist()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections import Counter
@@ -164,6 +165,15 @@ def known_suffixes() -> str:
     """The most common suffixes of photos, and how many more there are, for messages."""
     common = [suffix for suffix in _COMMON if suffix in photo_suffixes()]
     return f"{', '.join(common)} and {len(photo_suffixes()) - len(common)} more"
+
+
+def photos_sha256(photos: Iterable[Path]) -> str:
+    """SHA-256 over the photos' paths and sizes in bytes, by which a run knows them again."""
+    digest = hashlib.sha256()
+    for path in photos:
+        size = path.stat().st_size if path.exists() else -1
+        digest.update(f"{path}\0{size}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def centre_square(photo: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,3 +27,15 @@ def torch_stream(name: str, *numbers: int) -> torch.Generator:
 def numpy_stream(name: str, *numbers: int) -> np.random.Generator:
     """The same for NumPy."""
     return np.random.default_rng((zlib.crc32(name.encode()), *numbers))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """PyTorch's global random numbers start from ``seed`` in the block, and are as before after it.
+
+    For code that takes no generator: initial weights, dropout.
+    """
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield

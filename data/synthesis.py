@@ -7,6 +7,7 @@ complete or absent, so a killed run goes on after the last complete one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from data.config import SamplingConfig
+from data.files import claimed
 from data.masks import Filters, apply_rule, border_share, filter_mask
 from data.pairs import Pair, read_note, total_rejections, write_shard
 from data.progress import progress
 from data.seeds import torch_stream
+from data.threads import single_threaded_pool
 from saliency.foundation.errors import NotFoundInGeneratorError
 
 BLOCK = 64
@@ -101,15 +104,17 @@ class SynthConfig(SamplingConfig):
     @model_validator(mode="after")
     def _areas_in_order(self) -> Self:
         if self.min_area >= self.max_area:
-            raise ValueError(f"min-area {self.min_area}: must be below max-area {self.max_area}")
+            raise ValueError(
+                f"`min_area` {self.min_area}: must be below `max_area` {self.max_area}"
+            )
         return self
 
     @model_validator(mode="after")
     def _classes_of_latents(self) -> Self:
         if self.latents is not None and self.classes is not None:
             raise ValueError(
-                f"classes {self.classes}: the photos' latents have their own; choose one of "
-                "--latents and --classes"
+                f"`classes` {self.classes}: the photos' latents have their own; choose one of "
+                "`latents` and `classes`"
             )
         return self
 
@@ -203,6 +208,7 @@ def synthesise(
     config: SynthConfig,
     out: Path,
     source: LatentSource | None = None,
+    made_from: dict[str, Any] | None = None,
 ) -> SynthReport:
     """Write ``config.count`` pairs into ``out``; complete shards of a killed run are kept.
 
@@ -212,13 +218,45 @@ def synthesise(
         config: how many, and where the filters lie.
         out: folder.
         source: of the latents; the generator's own distribution when ``None``.
+        made_from: JSON-able, what else ``run.json`` is to say of where the pairs come from.
 
     Raises:
         NotFoundInGeneratorError: fewer than one in fifty samples survive the filters.
+        OutputConflictError: ``out`` belongs to another configuration.
     """
+    recipes = (recipe,) if isinstance(recipe, Recipe) else tuple(recipe)
+    settings = {
+        **config.settings(),
+        **(made_from or {}),
+        "generator_sha256": getattr(generator, "fingerprint", None),
+        "recipe_sha256": _digest(recipes, source, config.seed),
+    }
+    with claimed(out, "synth", settings):
+        return _synthesise(generator, recipes, config, out, source)
+
+
+def _digest(recipes: Sequence[Recipe], source: LatentSource | None, seed: int) -> str:
+    """SHA-256 of what decides masks, and of the first latents of a source of its own."""
+    digest = hashlib.sha256()
+    for recipe in recipes:
+        digest.update(recipe.shift.detach().float().cpu().contiguous().numpy().tobytes())
+        digest.update(repr((recipe.mask_rule, recipe.threshold, recipe.filters)).encode())
+    if source is not None:
+        latents = source.draw(seed, 0, BLOCK, torch_stream("synth", seed, 0))
+        z = latents if isinstance(latents, Tensor) else latents.z
+        digest.update(z.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _synthesise(
+    generator: PairGenerator,
+    recipes: Sequence[Recipe],
+    config: SynthConfig,
+    out: Path,
+    source: LatentSource | None,
+) -> SynthReport:
     on_cpu = generator.device.type == "cpu"
     workers = (config.workers or torch.get_num_threads()) if on_cpu else 1
-    recipes = (recipe,) if isinstance(recipe, Recipe) else tuple(recipe)
 
     def make(block: int) -> tuple[list[Pair], dict[str, int]]:
         return make_block(generator, recipes[block % len(recipes)], config.seed, block, source)
@@ -227,7 +265,7 @@ def synthesise(
     made = 0
     with (
         progress(config.count, unit="pair", label="synth") as bar,
-        ThreadPoolExecutor(workers, initializer=_one_thread if on_cpu else None) as pool,
+        single_threaded_pool(workers, alone=on_cpu) as pool,
     ):
         while made < config.count:
             path = out / f"pairs-{len(notes):05d}.parquet"
@@ -240,11 +278,6 @@ def synthesise(
             bar.update(note["kept"])
             _check_survival(notes)
     return _report(notes)
-
-
-def _one_thread() -> None:
-    """Each worker computes alone: results do not depend on how work is split over cores."""
-    torch.set_num_threads(1)
 
 
 def _make_shard(
@@ -278,7 +311,7 @@ def _check_survival(notes: list[dict[str, Any]]) -> None:
         reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
         raise NotFoundInGeneratorError(
             f"{survived} of {drawn} samples survive the filters ({reasons}); at least one in fifty "
-            "must: try another --magnitude, --mask-rule or direction"
+            "must: try another `magnitude`, `mask_rule` or direction"
         )
 
 

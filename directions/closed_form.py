@@ -150,7 +150,7 @@ def first_layers(generator: Generator) -> list[FirstLayer]:
         found = [layer for layer in seen if layer.is_affine()]
     if not found:
         raise InputError(
-            f"--init: no affine layer of {generator.name!r} takes its latents as they are, so "
+            f"`init`: no affine layer of {generator.name!r} takes its latents as they are, so "
             "neither sefa nor ganspace has a layer to start from; valid here: random"
         )
     return found

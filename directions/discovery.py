@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from data.config import code_version
-from data.files import claim_folder, read_json, save_tensors, write_json
+from data.files import claimed, read_json, save_tensors, write_json
 from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
 from data.seeds import torch_stream
 from data.sheets import save_sheet
@@ -100,7 +100,7 @@ class Choice:
         return [each for each in self.curve if each.mask_rule == self.found.mask_rule]
 
 
-def discover(generator: Generator, config: DiscoverConfig, out: Path) -> DiscoverReport:
+def discover(generator: Generator, config: DiscoverConfig, out: Path) -> DiscoverReport | None:
     """Find the background-removal shift of a generator.
 
     Writes into ``out``: ``direction.safetensors``; ``report.json`` with the choice and its
@@ -113,6 +113,10 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
         config: see :class:`DiscoverConfig`.
         out: folder.
 
+    Returns:
+        What was found; of several processes under `torchrun` the first one's, ``None`` in the
+        others, whose work ends with the training.
+
     Raises:
         NotFoundInGeneratorError: the best score is below ``config.min_score``. All but the
             direction is written all the same.
@@ -122,16 +126,32 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
     count = config.directions or 0
     if config.deformator == "orthonormal" and count > generator.latent_dim:
         raise UsageError(
-            f"--directions {count}: at most {generator.latent_dim}, the latent dimension of "
-            f"{generator.name!r}, can be orthonormal; or use --deformator projective"
+            f"`directions` {count}: at most {generator.latent_dim}, the latent dimension of "
+            f"{generator.name!r}, can be orthonormal; or use `deformator` projective"
         )
-    claim_folder(out, "discover", {**config.settings(), "generator_sha256": generator.fingerprint})
-    path = out / "direction.safetensors"
-    if path.exists():
-        return _finished(path, out / "report.json")
-    discovery = train_directions(generator, config, out / "checkpoint.pt")
-    if not discovery.group.first:
-        raise SystemExit(0)  # scoring is one process's work
+    settings = {**config.settings(), "generator_sha256": generator.fingerprint}
+    with claimed(out, "discover", settings):
+        path, checkpoint = out / "direction.safetensors", out / "checkpoint.pt"
+        if path.exists():
+            checkpoint.unlink(missing_ok=True)
+            return _finished(path, out / "report.json")
+        discovery = train_directions(generator, config, checkpoint)
+        if not discovery.group.first:
+            return None  # scoring is one process's work
+        report = _chosen(generator, config, discovery, out)
+        report.direction.save(path)
+        checkpoint.unlink(missing_ok=True)
+        return report
+
+
+def _chosen(
+    generator: Generator, config: DiscoverConfig, discovery: Discovery, out: Path
+) -> DiscoverReport:
+    """Score what was trained, choose, and write all but the direction.
+
+    Raises:
+        NotFoundInGeneratorError: as of :func:`discover`.
+    """
     columns = discovery.deformator.matrix().detach().T.cpu()
     directions = columns / columns.norm(dim=1, keepdim=True)
     _save_directions(out / "directions.safetensors", directions)
@@ -141,7 +161,12 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
     choice = _choose(generator, config, directions, candidates)
     direction = _direction(generator, config, choice, discovery, accuracy)
     report = DiscoverReport(
-        direction, path, accuracy, choice.column, choice.found, choice.calibration
+        direction,
+        out / "direction.safetensors",
+        accuracy,
+        choice.column,
+        choice.found,
+        choice.calibration,
     )
     write_json(out / "report.json", report.as_dict())
     _contact_sheet(generator, directions, candidates, choice, out / "contact-sheet.png")
@@ -149,11 +174,10 @@ def discover(generator: Generator, config: DiscoverConfig, out: Path) -> Discove
     if choice.found.score < config.min_score:
         raise NotFoundInGeneratorError(
             f"no direction of {generator.name!r} removes the background: the best scores "
-            f"{choice.found.score:.3f}, --min-score asks for {config.min_score}; look at "
+            f"{choice.found.score:.3f}, `min_score` asks for {config.min_score}; look at "
             f"{out / 'contact-sheet.png'} and {out / 'gallery.html'} (`saliency discover pick` "
-            f"takes one all the same), or train longer (--steps, now {config.steps})"
+            f"takes one all the same), or train longer (`steps`, now {config.steps})"
         )
-    direction.save(path)
     return report
 
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from data.config import StageConfig
-from data.files import RUN_FILE, claim_folder, load_tensors, read_json, write_json
+from data.files import RUN_FILE, claimed, load_tensors, read_json, write_json
 from data.progress import progress
 from data.seeds import torch_stream
 from directions.deformator import FixedDirections, coordinate_directions, random_directions
@@ -140,11 +140,11 @@ def evaluate(
     """
     found = DiscoveredRun.load(run, generator)
     settings = {**config.settings(), "photos": None if photos is None else digest(photos)}
-    out = claim_folder(run / "evaluation", "discover evaluate", settings)
-    return {
-        name: _scored(generator, name, rows, found, config, photos, out)
-        for name, rows in compared_sets(found.directions, config.seed).items()
-    }
+    with claimed(run / "evaluation", "discover evaluate", settings) as out:
+        return {
+            name: _scored(generator, name, rows, found, config, photos, out)
+            for name, rows in compared_sets(found.directions, config.seed).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class DiscoveredRun:
         if sha != generator.fingerprint:
             raise InputError(
                 f"{run}: made with another generator (weights {sha[:12]}), not with "
-                f"{generator.name!r} (weights {generator.fingerprint[:12]}); give its --generator"
+                f"{generator.name!r} (weights {generator.fingerprint[:12]}); give its `generator`"
             )
         tensors, _ = load_tensors(run / "directions.safetensors")
         scores = run / "scores.json"

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from data.config import StageConfig, code_version
 from data.files import (
-    claim_folder,
+    claimed,
     load_torch,
     read_json,
     replacing,
@@ -32,7 +32,7 @@ from data.files import (
 from data.photos import centre_square, list_photos
 from data.precision import mixed_precision
 from data.progress import progress
-from data.seeds import numpy_stream, torch_stream
+from data.seeds import numpy_stream, seeded, torch_stream
 from data.sheets import save_sheet
 from directions.gan_augment import augment
 from directions.generators.compact import CompactDiscriminator, CompactGenerator
@@ -128,17 +128,14 @@ class GanTrainer:
     ) -> None:
         self.config, self.device = config, device
         self.photos = torch.from_numpy(photos)
-        torch.manual_seed(config.seed)
-        self.generator = self._place(
-            CompactGenerator(config.latent_dim, config.resolution, config.width)
-        )
-        self.average = self._place(
-            CompactGenerator(config.latent_dim, config.resolution, config.width)
-        ).eval()
+        sizes = config.latent_dim, config.resolution, config.width
+        with seeded(config.seed):
+            self.generator = self._place(CompactGenerator(*sizes))
+            self.average = self._place(CompactGenerator(*sizes)).eval()
+            self.discriminator = self._place(
+                CompactDiscriminator(config.resolution, config.discriminator_width)
+            )
         self.average.load_state_dict(self.generator.state_dict())
-        self.discriminator = self._place(
-            CompactDiscriminator(config.resolution, config.discriminator_width)
-        )
         betas = (0.0, 0.99)
         self.generator_adam = torch.optim.Adam(
             self.generator.parameters(), config.generator_lr, betas
@@ -239,7 +236,7 @@ def train_generator(
     """Train on all photos of ``sources``; goes on where a killed run stopped.
 
     Writes ``generator.safetensors``, ``samples.png`` (refreshed every few minutes), and
-    ``checkpoint.pt`` into ``out``.
+    ``checkpoint.pt`` into ``out``. The checkpoint stays, since a run may be made longer later.
 
     Raises:
         InputError: fewer than 100 readable photos.
@@ -249,16 +246,16 @@ def train_generator(
     # the length may be raised later, to train on from the same checkpoint
     settings = {**config.settings(), "photos": [str(source.resolve()) for source in sources]}
     settings.pop("images")
-    claim_folder(out, "generator train", settings)
-    training, held_out = split_photos(photos, config.held_out, config.seed)
-    packed, skipped = _packed_photos(training, config.resolution, out)
-    write_json(out / "held-out.json", [str(path) for path in held_out])
-    trainer = GanTrainer(config, packed, device)
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.load_state(load_torch(checkpoint))
-    path = out / "generator.safetensors"
-    _loop(trainer, config, checkpoint, path, out / "samples.png", len(packed))
+    with claimed(out, "generator train", settings):
+        training, held_out = split_photos(photos, config.held_out, config.seed)
+        packed, skipped = _packed_photos(training, config.resolution, out)
+        write_json(out / "held-out.json", [str(path) for path in held_out])
+        trainer = GanTrainer(config, packed, device)
+        checkpoint = out / "checkpoint.pt"
+        if checkpoint.exists():
+            trainer.load_state(load_torch(checkpoint))
+        path = out / "generator.safetensors"
+        _loop(trainer, config, checkpoint, path, out / "samples.png", len(packed))
     return TrainedGenerator(path, trainer.images_seen, len(packed), skipped, len(held_out))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +18,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from data.config import SamplingConfig, code_version
-from data.files import RUN_FILE, claim_folder, load_tensors, save_tensors, sha256_of
+from data.files import RUN_FILE, claimed, load_tensors, save_tensors, sha256_of
 from data.photos import centre_square
 from data.progress import progress
+from data.threads import single_threaded_pool
 from directions.generators import ClassGenerator, Generator, Latents, fingerprint
 from directions.photo_latents import FILE, Origin, PhotoLatents
 from directions.projection import Projector, Search, encoder_of
@@ -106,7 +106,7 @@ def invert(
     single = out.suffix == ".safetensors"
     folder, path = (out.with_suffix(".parts"), out) if single else (out, out / FILE)
     if path.exists() and not (folder / RUN_FILE).exists():
-        raise OutputConflictError(f"--out {path}: exists already; choose another name")
+        raise OutputConflictError(f"`out` {path}: exists already; choose another name")
     search = search_of(generator, config)
     settings: dict[str, Any] = {
         **config.settings(),
@@ -116,8 +116,20 @@ def invert(
         "photos_sha256": _photos_sha256(photos),
         **_encoder_settings(generator),
     }
-    claim_folder(folder, "generator invert", settings)
-    parts, scale = _make_parts(generator, photos, search, config.workers, folder)
+    with claimed(folder, "generator invert", settings):
+        parts, scale = _make_parts(generator, photos, search, config.workers, folder)
+        return _joined(generator, photos, parts, scale, settings, path)
+
+
+def _joined(
+    generator: Generator,
+    photos: list[Path],
+    parts: list[_Part],
+    scale: Tensor,
+    settings: dict[str, Any],
+    path: Path,
+) -> InvertReport:
+    """All shards as one file."""
     skipped = [line for part in parts for line in part.skipped]
     if len(skipped) == len(photos):
         raise InputError(f"none of {len(photos)} photos can be read; the first: {skipped[0]}")
@@ -197,7 +209,7 @@ def _make_parts(
     parts = []
     with (
         progress(len(photos) * _images_of(search, generator), unit="img", label="invert") as bar,
-        ThreadPoolExecutor(threads, initializer=_one_thread if on_cpu else None) as pool,
+        single_threaded_pool(threads, alone=on_cpu) as pool,
     ):
         projector = Projector(generator, search, pool, bar.update)
         for first in range(0, len(photos), size):
@@ -219,11 +231,6 @@ def _images_of(search: Search, generator: Generator) -> int:
     if encoder_of(generator) is not None:
         return 1 + search.steps
     return search.tries + search.steps + (search.starts - 1) * -(-search.steps // 4)
-
-
-def _one_thread() -> None:
-    """Each worker computes alone: results do not depend on how work is split over cores."""
-    torch.set_num_threads(1)
 
 
 def _make_part(projector: Projector, photos: list[Path], first: int) -> _Part:

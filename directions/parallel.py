@@ -43,7 +43,7 @@ class Group:
             UsageError: ``batch`` cannot be shared out evenly.
         """
         if batch % self.size:
-            raise UsageError(f"--batch {batch}: {self.size} processes cannot share it out evenly")
+            raise UsageError(f"`batch` {batch}: {self.size} processes cannot share it out evenly")
         part = batch // self.size
         return slice(self.rank * part, (self.rank + 1) * part)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.config import code_version
-from data.files import RUN_FILE, claim_folder, load_tensors, read_json
+from data.files import RUN_FILE, claimed, load_tensors, read_json
 from data.masks import DEFAULT_THRESHOLDS
 from directions.background import Candidate, best
 from directions.direction import Direction, unit
@@ -40,7 +40,7 @@ def pick(
     if not 0 <= index < len(curves):
         raise UsageError(f"NUMBER {index}: {folder} has directions 0 to {len(curves) - 1}")
     if magnitude is not None and not (math.isfinite(magnitude) and magnitude > 0):
-        raise UsageError(f"--magnitude {magnitude:g}: must be above 0")
+        raise UsageError(f"`magnitude` {magnitude:g}: must be above 0")
     measured = _measured(curves[index], sign, magnitude)
     tensors, _ = load_tensors(folder / "directions.safetensors")
     rows = tensors.get("directions")
@@ -64,9 +64,9 @@ def pick(
             "measured": measured.as_dict(),
         },
     )
-    claim_folder(out, "discover pick", {"direction_sha256": direction.digest()})
     path = out / "direction.safetensors"
-    direction.save(path)
+    with claimed(out, "discover pick", {"direction_sha256": direction.digest()}):
+        direction.save(path)
     return path, direction
 
 

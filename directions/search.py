@@ -22,7 +22,7 @@ from data.config import SamplingConfig
 from data.files import load_torch, save_torch
 from data.precision import mixed_precision
 from data.progress import progress
-from data.seeds import torch_stream
+from data.seeds import seeded, torch_stream
 from directions.closed_form import Init, initial_directions, start_at
 from directions.deformator import Deformator, DeformatorKind, Directions, FixedDirections
 from directions.generators import Generator, Latents
@@ -157,7 +157,23 @@ class Discovery:
     ) -> None:
         self.generator, self.config = generator, config
         self.count = config.directions or min(generator.latent_dim, 128)
-        torch.manual_seed(config.seed)
+        with seeded(config.seed):
+            self._build(fixed)
+        device = generator.device
+        self.group = join(device)
+        share_batch_norms(self.reconstructor, self.group)
+        self.adam = torch.optim.Adam(
+            [
+                {"params": self.deformator.parameters(), "lr": config.deformator_lr},
+                {"params": self.reconstructor.parameters(), "lr": config.reconstructor_lr},
+            ]
+        )
+        self.step_number = 0
+        self.accuracies: list[float] = []
+
+    def _build(self, fixed: FixedDirections | None) -> None:
+        """A and R with their first weights."""
+        config, generator = self.config, self.generator
         device = generator.device
         self.deformator: Directions = (
             Deformator(generator.latent_dim, self.count, config.deformator)
@@ -169,16 +185,6 @@ class Discovery:
                 self.deformator, initial_directions(config.init, generator, self.count, config.seed)
             )
         self.reconstructor = Reconstructor(self.count, generator.resolution).to(device)
-        self.group = join(device)
-        share_batch_norms(self.reconstructor, self.group)
-        self.adam = torch.optim.Adam(
-            [
-                {"params": self.deformator.parameters(), "lr": config.deformator_lr},
-                {"params": self.reconstructor.parameters(), "lr": config.reconstructor_lr},
-            ]
-        )
-        self.step_number = 0
-        self.accuracies: list[float] = []
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on."""

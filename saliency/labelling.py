@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data.files import claimed, sha256_of
 from data.pairs import encode_png
+from data.photos import photos_sha256
 from data.precision import mixed_precision
+from data.processes import end_with_parent
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.activation import ActivationMaps
@@ -195,6 +198,7 @@ _worker: tuple[Labeller, Segmenter, ActivationMaps | None]
 def _start(labeller: Labeller) -> None:
     """One thread a process: the same arithmetic, and so the same labels, however many there are."""
     global _worker
+    end_with_parent()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     teacher = Segmenter.from_pretrained(labeller.teacher, labeller.device)
@@ -232,8 +236,23 @@ def label_photos(
 
     Returns:
         The labels, and why photos were skipped.
+
+    Raises:
+        OutputConflictError: ``out`` holds labels of other photos, or made otherwise.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    settings = {
+        **asdict(labeller),
+        "teacher": sha256_of(labeller.teacher / "model.safetensors"),
+        "photos_sha256": photos_sha256(photos),
+    }
+    settings.pop("device")
+    with claimed(out, "label", settings):
+        return _labelled(photos, labeller, out, workers)
+
+
+def _labelled(
+    photos: list[Path], labeller: Labeller, out: Path, workers: int
+) -> tuple[list[PseudoLabel], list[str]]:
     labels: list[PseudoLabel] = []
     skipped: list[str] = []
     pool = ProcessPoolExecutor(max(workers, 1), get_context("spawn"), _start, (labeller,))

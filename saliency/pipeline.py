@@ -14,8 +14,8 @@ from pydantic import Field
 
 from data.benchmarks import Pair, find_pairs
 from data.config import StageConfig
-from data.files import claim_folder, replacing, write_json
-from data.pairs import PairFolder, pairs_provenance
+from data.files import claimed, replacing, write_json
+from data.pairs import PairFolder
 from data.seeds import torch_stream
 from data.sheets import save_sheet
 from data.synthesis import SynthConfig, synthesise
@@ -24,11 +24,13 @@ from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator
 from eval.benchmark import score
 from eval.protocols import get_protocol
+from saliency.foundation.errors import UsageError
 from saliency.foundation.images import to_rgb
 from saliency.mask_recipe import recipe_of
 from saliency.pair_stream import split_pairs
 from saliency.segmenter import Segmenter
-from saliency.training import TrainConfig, train_segmenter
+from saliency.training import train_segmenter
+from saliency.training_settings import TrainConfig
 
 QUICK: dict[str, dict[str, Any]] = {
     "discover": {"steps": 100, "samples": 16, "refine_steps": 60, "directions": 24},
@@ -88,11 +90,20 @@ def run_pipeline(
         SaliencyError: as the stages do.
     """
     photos_and_masks = find_pairs(benchmark) if benchmark else None  # a wrong path fails first
-    claim_folder(
-        out,
-        "run",
-        {**config.settings(), "quick": quick, "generator_sha256": generator.fingerprint},
-    )
+    settings = {**config.settings(), "quick": quick, "generator_sha256": generator.fingerprint}
+    with claimed(out, "run", settings):
+        return _run(generator, config, out, quick, photos_and_masks, benchmark)
+
+
+def _run(
+    generator: Generator,
+    config: RunConfig,
+    out: Path,
+    quick: bool,
+    photos_and_masks: list[Pair] | None,
+    benchmark: Path | None,
+) -> RunReport:
+    """All stages, one after the other."""
     presets = QUICK if quick else {"discover": {}, "synth": {}, "train": {}}
     common = {"seed": config.seed, "device": config.device}
     stages = {}
@@ -100,28 +111,23 @@ def run_pipeline(
     found = discover(
         generator, DiscoverConfig.build({**common, **presets["discover"]}), out / "discover"
     )
+    if found is None:
+        raise UsageError("a whole run is one process's work; `torchrun` serves discovery alone")
     stages["discover"] = (
         f"score {found.chosen.score:.3f} at shift {found.chosen.magnitude:g}, "
         f"RCA {found.reconstructor_accuracy:.2f}"
     )
     synth = SynthConfig.build({**common, **presets["synth"]})
     pairs_folder = out / "pairs"
-    claim_folder(
-        pairs_folder, "synth", {**synth.settings(), "direction_sha256": found.direction.digest()}
-    )
-    made = synthesise(generator, recipe_of(found.direction, synth), synth, pairs_folder)
+    made_from = {"direction_sha256": found.direction.digest()}
+    recipe = recipe_of(found.direction, synth)
+    made = synthesise(generator, recipe, synth, pairs_folder, made_from=made_from)
     stages["synth"] = f"{made.pairs} pairs, {made.survival:.0%} of samples survive the filters"
 
     train = TrainConfig.build({**common, "workers": config.workers, **presets["train"]})
     segmenter_folder = out / "segmenter"
-    provenance = pairs_provenance(pairs_folder)
-    claim_folder(
-        segmenter_folder, "train", {**train.settings(), "pairs_sha256": provenance["sha256"]}
-    )
     pairs = PairFolder(pairs_folder)
-    trained = train_segmenter(
-        pairs, train, segmenter_folder, generator.device, {"pairs": provenance}
-    )
+    trained = train_segmenter(pairs, train, segmenter_folder, generator.device)
     stages["train"] = f"validation IoU {trained.validation_iou:.3f} after {trained.steps} steps"
 
     segmenter = Segmenter.from_pretrained(segmenter_folder, str(generator.device))

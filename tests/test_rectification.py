@@ -15,7 +15,8 @@ from saliency.rectification import Rectification
 from saliency.segmenter import Segmenter
 from saliency.self_training import own_maps, self_train
 from saliency.self_training_settings import SelfTrainConfig
-from saliency.training import TrainConfig, Trainer, at_side
+from saliency.training import Trainer, at_side
+from saliency.training_settings import TrainConfig
 
 
 def test_labels_move_towards_the_students_own_map_as_the_round_goes_on() -> None:

@@ -113,7 +113,7 @@ def test_the_search_stops_once_accuracy_has_settled(
 def test_shares_of_a_batch() -> None:
     parts = [Group(rank, 4).share(8) for rank in range(4)]
     assert [list(range(8))[part] for part in parts] == [[0, 1], [2, 3], [4, 5], [6, 7]]
-    with pytest.raises(UsageError, match="--batch 6: 4 processes"):
+    with pytest.raises(UsageError, match="`batch` 6: 4 processes"):
         Group(0, 4).share(6)
     assert join(torch.device("cpu")) == Group(0, 1)
 

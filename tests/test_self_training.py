@@ -25,6 +25,7 @@ from saliency.labelling import (
 from saliency.segmenter import Segmenter
 from saliency.self_training import reliable, self_train
 from saliency.self_training_settings import SelfTrainConfig
+from saliency.training import Trainer
 
 
 def label(name: str, reliability: float, area: float) -> PseudoLabel:
@@ -59,7 +60,7 @@ def test_lists_give_one_value_a_round_or_one_for_all() -> None:
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=r"^--"):
+    with pytest.raises(UsageError, match=r"^`"):
         SelfTrainConfig.build(wrong)
 
 
@@ -163,8 +164,9 @@ def test_a_student_inherits_its_teachers_supervision_and_a_lost_shard_changes_no
     first = (out / "model.safetensors").read_bytes()
     labels = out / "round-1" / "labels"
     (labels / "labels-00001.parquet").unlink()  # as if it had been killed there
-    for name in ("model.safetensors", "checkpoint.pt"):
-        (out / "round-1" / name).unlink()
+    assert not (out / "round-1" / "checkpoint.pt").exists()
+    for name in ("report.json", "round-1/model.safetensors", "round-1/config.json"):
+        (out / name).unlink()
     self_train(photos, tmp_path / "teacher", Material(), config, out, cpu)
     assert (out / "model.safetensors").read_bytes() == first
 
@@ -222,12 +224,12 @@ def test_students_start_from_a_teacher_of_their_own_kind_only(
         encoder="resnet18", start="teacher", rounds=1, sizes=(32,), steps=(1,), keep=(1.0,)
     )
     photos = sorted(photo_folder.iterdir())
-    with pytest.raises(UsageError, match=f"--encoder resnet18: .* has {TINY_ENCODER}"):
+    with pytest.raises(UsageError, match=f"`encoder` resnet18: .* has {TINY_ENCODER}"):
         self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
     narrow = SelfTrainConfig.build(
         {**config.settings(), "encoder": TINY_ENCODER, "decoder_channels": "32,16,8,8,4"}
     )
-    with pytest.raises(UsageError, match=r"--decoder-channels 32,16,8,8,4: .* has 16,16,8,8,8"):
+    with pytest.raises(UsageError, match=r"`decoder_channels` 32,16,8,8,4: .* has 16,16,8,8,8"):
         self_train(photos, tiny_model, Material(), narrow, tmp_path, torch.device("cpu"))
 
 
@@ -279,7 +281,11 @@ def test_views_of_the_mirror_image_make_maps_that_mirror(tiny_model: Path) -> No
 
 @pytest.mark.parametrize("averaging", [0.0, 0.5])
 def test_without_averaging_the_last_weights_are_kept(
-    tiny_model: Path, photo_folder: Path, tmp_path: Path, averaging: float
+    tiny_model: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    averaging: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = SelfTrainConfig.build(
         {
@@ -300,8 +306,17 @@ def test_without_averaging_the_last_weights_are_kept(
         }
     )
     photos = sorted(photo_folder.iterdir())
+    step = Trainer.step
+
+    def watched(trainer: Trainer, *batch: torch.Tensor) -> float:
+        loss = step(trainer, *batch)
+        head = trainer.network.state_dict()["segmentation_head.0.weight"]
+        lasts.append(head.half().float())
+        return loss
+
+    lasts: list[torch.Tensor] = []
+    monkeypatch.setattr(Trainer, "step", watched)
     self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
-    state = torch.load(tmp_path / "round-1" / "checkpoint.pt", weights_only=True)
-    last = state["trainer"]["network"]["segmentation_head.0.weight"].half().float()
+    last = lasts[-1]
     kept = Segmenter.from_pretrained(tmp_path, "cpu").network.state_dict()
     assert torch.equal(kept["segmentation_head.0.weight"].float(), last) == (averaging == 0)

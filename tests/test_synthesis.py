@@ -64,6 +64,8 @@ def test_a_source_takes_the_place_of_the_prior(
     synthesise(generator, planted_recipe, config, tmp_path / "source", Source())
     assert digests(tmp_path / "source", SHARDS) == digests(undisturbed, SHARDS)
     blocks = 4 * len(digests(undisturbed, SHARDS))
+    first = asked.pop(0)  # by which the folder knows the source again
+    assert first[:2] == (0, 0)
     assert sorted(asked) == [(0, 8 * block, 8) for block in range(blocks)]
 
 

@@ -94,7 +94,7 @@ def load_generator(
     if python.endswith(".py"):
         return _unsampled(from_python(Path(python), function, device), sampling)
     if text.endswith(".py"):
-        raise InputError(f"--generator {text}: name the function, too: {text}:make_generator")
+        raise InputError(f"`generator` {text}: name the function, too: {text}:make_generator")
     if is_torchscript(Path(text)):
         return _unsampled(from_torchscript(Path(text), device), sampling)
     return wrap_generator(open_generator(text), text, device, sampling)
@@ -116,7 +116,7 @@ def open_generator(source: str | Path) -> OpenedFile:
     path = EMBEDDED.get(text, Path(text))
     if not path.exists():
         raise InputError(
-            f"--generator {text}: no such file; valid: {', '.join(EMBEDDED)}, an official name "
+            f"`generator` {text}: no such file; valid: {', '.join(EMBEDDED)}, an official name "
             "(`saliency generator list`), a checkpoint, a TorchScript file, or file.py:function"
         )
     if path.suffix == ".pkl":
@@ -149,12 +149,12 @@ def wrap_generator(
     """
     family, sampling = opened.family, sampling or Sampling()
     if sampling.classes is not None and not family.classes:
-        raise UsageError(f"--classes: {name} ({family.name}) has no classes")
+        raise UsageError(f"`classes`: {name} ({family.name}) has no classes")
     if sampling.truncation is not None and not family.truncation:
-        raise UsageError(f"--truncation: {name} ({family.name}) has no truncation")
+        raise UsageError(f"`truncation`: {name} ({family.name}) has no truncation")
     if sampling.space not in (None, *family.spaces):
         raise UsageError(
-            f"--space {sampling.space}: {name} ({family.name}) has {', '.join(family.spaces)}"
+            f"`space` {sampling.space}: {name} ({family.name}) has {', '.join(family.spaces)}"
         )
     if isinstance(sampling.classes, str):
         indices = parse_classes(sampling.classes, opened.config["classes"])
@@ -177,7 +177,7 @@ def _unsampled(generator: Generator, sampling: Sampling) -> Generator:
     """A user's own generator, which draws its latents as it likes."""
     if sampling != Sampling():
         raise UsageError(
-            f"--classes, --truncation, --space: {generator.name} is of no family that has them; "
+            f"`classes`, `truncation`, `space`: {generator.name} is of no family that has them; "
             "its own program decides how it samples"
         )
     return generator

@@ -190,9 +190,9 @@ class ClassGenerator(NetworkGenerator):
         unknown = [index for index in classes or () if not 0 <= index < class_count]
         if unknown or (classes is not None and not len(classes)):
             wrong = ", ".join(map(str, unknown)) or "none given"
-            raise UsageError(f"--classes {wrong}: {name} has classes 0 to {class_count - 1}")
+            raise UsageError(f"`classes` {wrong}: {name} has classes 0 to {class_count - 1}")
         if truncation is not None and not 0 < truncation <= 2:
-            raise UsageError(f"--truncation {truncation:g}: must be above 0 and at most 2")
+            raise UsageError(f"`truncation` {truncation:g}: must be above 0 and at most 2")
         self.class_count = class_count
         self.classes = torch.tensor(classes if classes is not None else range(class_count))
         self.truncation = truncation

@@ -266,7 +266,7 @@ def wrap(
     """Truncation 1 where ``sampling`` names no other; it goes into latents and statistics."""
     truncation = 1.0 if sampling.truncation is None else sampling.truncation
     if not 0 < truncation <= 1:
-        raise UsageError(f"--truncation {truncation:g}: {name} has statistics for (0, 1]")
+        raise UsageError(f"`truncation` {truncation:g}: {name} has statistics for (0, 1]")
     assert isinstance(network, BigGANDeepGenerator)
     network.truncation = truncation
     return ClassGenerator(

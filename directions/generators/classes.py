@@ -41,7 +41,7 @@ def parse_classes(text: str, count: int) -> tuple[int, ...]:
     for part in _parts(text):
         indices |= dict.fromkeys(_indices(part, count))
     if not indices:
-        raise UsageError(f"--classes {text}: names no class")
+        raise UsageError(f"`classes` {text}: names no class")
     return tuple(indices)
 
 
@@ -54,7 +54,7 @@ def _parts(text: str) -> list[str]:
         try:
             lines = Path(part).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--classes {part}: not a text file ({error})") from None
+            raise UsageError(f"`classes` {part}: not a text file ({error})") from None
         for line in lines:
             parts += filter(None, (piece.strip() for piece in line.split("#")[0].split(",")))
     return parts
@@ -65,16 +65,16 @@ def _indices(part: str, count: int) -> range:
     if part.isdecimal() or found:
         first, last = (int(found[1]), int(found[2])) if found else (int(part), int(part))
         if not first <= last < count:
-            raise UsageError(f"--classes {part}: valid are 0 to {count - 1}")
+            raise UsageError(f"`classes` {part}: valid are 0 to {count - 1}")
         return range(first, last + 1)
     names = class_names(count)
     if names is None:
-        raise UsageError(f"--classes {part}: these classes have no names; valid: 0 to {count - 1}")
+        raise UsageError(f"`classes` {part}: these classes have no names; valid: 0 to {count - 1}")
     lowered = [name.lower() for name in names]
     if part.lower() not in lowered:
         near = difflib.get_close_matches(part.lower(), lowered, n=3)
         near += [name for name in lowered if part.lower() in name and name not in near][:3]
         hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UsageError(f"--classes {part}: no such file, and no class of that name{hint}")
+        raise UsageError(f"`classes` {part}: no such file, and no class of that name{hint}")
     index = lowered.index(part.lower())
     return range(index, index + 1)

@@ -41,7 +41,7 @@ def from_python(path: Path, function: str, device: torch.device | str = "cpu") -
     Raises:
         InputError: no such file or function, or what it returns is no generator.
     """
-    where = f"--generator {path}:{function}"
+    where = f"`generator` {path}:{function}"
     make = getattr(_run(path), function, None)
     if not callable(make):
         raise InputError(f"{where}: no function {function!r} in that file")
@@ -59,10 +59,10 @@ def from_python(path: Path, function: str, device: torch.device | str = "cpu") -
 
 def _run(path: Path) -> object:
     if not path.exists():
-        raise InputError(f"--generator {path}: no such file")
+        raise InputError(f"`generator` {path}: no such file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise InputError(f"--generator {path}: not a Python file")
+        raise InputError(f"`generator` {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     # as for a script, the files beside it can be imported
     sys.path.insert(0, str(path.resolve().parent))
@@ -123,7 +123,7 @@ def refuse_exported_program(path: Path) -> None:
     raise InputError(
         f"{path}: an exported program, which PyTorch cannot open without unpickling; return "
         "NetworkGenerator.of(torch.export.load(...).module(), latent_dim) from a Python file of "
-        "yours and give --generator FILE.py:FUNCTION"
+        "yours and give `generator` FILE.py:FUNCTION"
     )
 
 

@@ -82,7 +82,7 @@ def official_file(weights: Weights) -> Path:
     if converted.exists():
         return converted
     if way_of(weights) == "convert":
-        raise InputError(f"--generator {weights.name}: {how_to_convert(weights)}")
+        raise InputError(f"`generator` {weights.name}: {how_to_convert(weights)}")
     return fetch_official(weights)
 
 

@@ -161,7 +161,7 @@ class StyleGAN2(NetworkGenerator):
         device: torch.device | str = "cpu",
     ) -> None:
         if not 0 < truncation <= 1:
-            raise UsageError(f"--truncation {truncation:g}: must be above 0 and at most 1")
+            raise UsageError(f"`truncation` {truncation:g}: must be above 0 and at most 1")
         super().__init__(
             network,
             name=name,

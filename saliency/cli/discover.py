@@ -61,6 +61,8 @@ def _discover(arguments: argparse.Namespace) -> int:
     device = pick_device(config.device)
     generator, config = sampled_generator(chosen_generator(arguments), config, device)
     found = discover(generator, config, arguments.out)
+    if found is None:  # under torchrun the first process speaks for all
+        return 0
     chosen = found.chosen
     larger = " (`saliency synth --max-area 0.75` keeps such)" if chosen.area > LARGE else ""
     report(

@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         dest="teacher",
-        type=Path,
         required=True,
         metavar="DIR",
         help="the first teacher, made by `saliency train`, or the name of one that ships",
@@ -46,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
-    from data.files import claim_folder
-    from data.pairs import PairFolder, pairs_provenance
+    from data.pairs import PairFolder
     from data.photos import list_photos
     from saliency.cli.devices import pick_device
     from saliency.cutouts import load_cutouts
@@ -66,13 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
         pairs=None if arguments.pairs is None else PairFolder(*arguments.pairs),
         cutouts=[] if arguments.cutouts is None else load_cutouts(arguments.cutouts),
     )
-    inputs = {
-        "teacher": str(arguments.teacher),
-        "sources": [str(source.resolve()) for source in arguments.photos],
-        "pairs_sha256": material.pairs and pairs_provenance(*arguments.pairs)["sha256"],
-        "cutouts": arguments.cutouts and [str(source.resolve()) for source in arguments.cutouts],
-    }
-    claim_folder(arguments.out, "self-train", {**config.settings(), **inputs})
     trained = self_train(photos, arguments.teacher, material, config, arguments.out, device)
     for reason in trained.skipped:
         print(f"saliency: skipped: {reason}", file=sys.stderr)

@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.files import claim_folder
     from data.synthesis import SynthConfig, synthesise
     from directions.direction import load_direction
     from directions.photo_latents import NearPhotos, latents_sha256
@@ -59,9 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     made_from = {"direction_sha256": "+".join(each.digest() for each in directions)}
     if config.latents is not None:
         made_from["latents_sha256"] = latents_sha256(config.latents)
-    claim_folder(arguments.out, "synth", {**config.settings(), **made_from})
     recipes = [recipe_of(direction, config) for direction in directions]
-    made = synthesise(generator, recipes, config, arguments.out, source)
+    made = synthesise(generator, recipes, config, arguments.out, source, made_from)
     if arguments.preview:
         write_preview(arguments.out, arguments.preview)
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(made.rejected.items()))

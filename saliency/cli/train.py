@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from saliency.cli.devices import pick_device
 from saliency.cli.options import add_config, add_json, read_config, report
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from saliency.training import TrainConfig
+    from saliency.training_settings import TrainConfig
 
     parser.add_argument(
         "pairs",
@@ -57,11 +57,11 @@ def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.files import claim_folder
-    from data.pairs import PairFolder, pairs_provenance
+    from data.pairs import PairFolder
     from saliency.encoders import check_encoder
     from saliency.foundation.errors import UsageError
-    from saliency.training import TrainConfig, train_segmenter
+    from saliency.training import train_segmenter
+    from saliency.training_settings import TrainConfig
 
     config = read_config(arguments, TrainConfig)
     if (arguments.cutouts is None) != (arguments.over is None):
@@ -69,22 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_encoder(config.encoder, config.encoder_weights)
     device = pick_device(config.device)
     pairs = PairFolder(*arguments.pairs)
-    provenance = pairs_provenance(*arguments.pairs)
     composites = _composites(arguments)
-    sources = {
-        name: [str(place.resolve()) for place in getattr(arguments, name)]
-        for name in ("cutouts", "over")
-        if composites
-    }
-    claim_folder(
-        arguments.out,
-        "train",
-        {**config.settings(), "pairs_sha256": provenance["sha256"], **sources},
-    )
-    origin: dict[str, Any] = {"pairs": provenance}
-    if composites:
-        origin["cutouts"] = len(composites[0].cuts)
-    trained = train_segmenter(pairs, config, arguments.out, device, origin, composites)
+    trained = train_segmenter(pairs, config, arguments.out, device, composites)
     report(
         arguments,
         {"out": str(arguments.out), **vars(trained)},

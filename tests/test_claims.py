@@ -1,0 +1,220 @@
+"""Stages know their own folders, whoever calls them, and leave the process as it was."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import TINY_ENCODER, digests
+from planted import make_generator
+from readers import gradient
+
+import saliency
+from data.files import TEMPORARY, claimed
+from data.pairs import PairFolder
+from data.synthesis import Recipe, SynthConfig, synthesise
+from data.threads import single_threaded_pool
+from directions.gan_training import GanTrainer, GeneratorTrainConfig
+from saliency.baselines import BASELINES
+from saliency.foundation.errors import OutputConflictError, SegmenterError, UsageError
+from saliency.labelling import Labeller, label_photos
+from saliency.segmenter import Segmenter, SegmenterConfig, build_network, load_segmenter
+from saliency.training import train_segmenter
+from saliency.training_settings import TrainConfig
+
+CPU = torch.device("cpu")
+TINY = {
+    "encoder": TINY_ENCODER,
+    "encoder_weights": "none",
+    "decoder_channels": "16,16,8,8,8",
+    "size": 32,
+    "steps": 2,
+    "batch": 4,
+    "workers": 0,
+}
+
+
+def test_training_into_a_folder_of_other_settings_is_refused_and_changes_nothing(
+    disc_pairs: Path, tmp_path: Path
+) -> None:
+    pairs = PairFolder(disc_pairs)
+    first = train_segmenter(pairs, TrainConfig.build(TINY), tmp_path / "a", CPU)
+    before = digests(tmp_path / "a")
+    with pytest.raises(OutputConflictError, match=r"lr 0\.001, not 0\.002"):
+        train_segmenter(pairs, TrainConfig.build({**TINY, "lr": 2e-3}), tmp_path / "a", CPU)
+    assert digests(tmp_path / "a") == before
+    assert train_segmenter(pairs, TrainConfig.build(TINY), tmp_path / "a", CPU) == first
+    assert digests(tmp_path / "a") == before
+    few = PairFolder(disc_pairs, disc_pairs)
+    with pytest.raises(OutputConflictError, match="pairs_sha256"):
+        train_segmenter(few, TrainConfig.build(TINY), tmp_path / "a", CPU)
+
+
+def test_synthesis_does_not_hand_back_another_configurations_pairs(
+    tmp_path: Path, planted_recipe: Recipe
+) -> None:
+    generator = make_generator(16)
+    synthesise(generator, planted_recipe, SynthConfig(count=10), tmp_path)
+    before = digests(tmp_path)
+    with pytest.raises(OutputConflictError, match="seed 0, not 1"):
+        synthesise(generator, planted_recipe, SynthConfig(count=10, seed=1), tmp_path)
+    other = Recipe(-planted_recipe.shift, "intensity", 0.95, planted_recipe.filters)
+    with pytest.raises(OutputConflictError, match="recipe_sha256"):
+        synthesise(generator, other, SynthConfig(count=10), tmp_path)
+    assert digests(tmp_path) == before
+
+
+def test_labels_of_another_teacher_are_not_taken(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    photos = sorted(photo_folder.glob("*.png"))[:3]
+    labeller = Labeller(tiny_model, (32,), False, "none", "none", "cpu")
+    label_photos(photos, labeller, tmp_path / "labels", 1)
+    torch.manual_seed(1)
+    config = SegmenterConfig(TINY_ENCODER, (16, 16, 8, 8, 8), size=64)
+    Segmenter(build_network(config), config, "cpu").save_pretrained(tmp_path / "other")
+    other = Labeller(tmp_path / "other", (32,), False, "none", "none", "cpu")
+    with pytest.raises(OutputConflictError, match="teacher"):
+        label_photos(photos, other, tmp_path / "labels", 1)
+    with pytest.raises(OutputConflictError, match="photos_sha256"):
+        label_photos(photos[:2], labeller, tmp_path / "labels", 1)
+
+
+HOLDER = """
+import sys, time
+from data.files import claimed
+with claimed(sys.argv[1], "test", {}):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_processes_never_write_into_one_folder_and_strays_of_killed_ones_go(
+    tmp_path: Path,
+) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(OutputConflictError, match="another process is writing"),
+            claimed(tmp_path / "out", "test", {}),
+        ):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    stray = tmp_path / "out" / "deeper" / f".part{TEMPORARY}abc.bin"
+    stray.parent.mkdir()
+    stray.write_bytes(b"half")
+    with claimed(tmp_path / "out", "test", {}), claimed(tmp_path / "out" / "deeper", "inner", {}):
+        assert not stray.exists()
+        with claimed(tmp_path / "out", "test", {}):  # the same process may, again
+            pass
+    with claimed(tmp_path / "out", "test", {}):
+        pass
+
+
+def process_state() -> dict[str, object]:
+    threads: list[int] = []
+    asked = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
+    asked.start()
+    asked.join()
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": repr(np.random.get_state()),
+        "random": random.getstate(),
+        "threads": (torch.get_num_threads(), threads),
+        "gradients": torch.is_grad_enabled(),
+        "filters": list(warnings.filters),
+        "environment": dict(os.environ),
+        "cv2": cv2.getNumThreads(),
+    }
+
+
+def test_stages_leave_the_process_as_it_was_also_when_they_fail(
+    disc_pairs: Path, tmp_path: Path, planted_recipe: Recipe, tiny_model: Path
+) -> None:
+    segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
+
+    def stages(out: Path) -> None:
+        synthesise(make_generator(16), planted_recipe, SynthConfig(count=10, workers=2), out / "p")
+        train_segmenter(PairFolder(disc_pairs), TrainConfig.build(TINY), out / "s", CPU)
+        photos = np.zeros((4, 3, 16, 16), np.uint8)
+        GanTrainer(GeneratorTrainConfig(resolution=16, batch=4), photos, CPU)
+        Segmenter.from_pretrained(tiny_model, "cpu")
+        for refine in ("none", "guided", "bilateral", "grabcut"):
+            saliency.predict_mask(gradient(40, 50), model=segmenter, refine=refine)
+
+    stages(tmp_path / "first")  # libraries change filters when they are imported
+    torch.manual_seed(123)
+    before = process_state()
+    stages(tmp_path / "second")
+    with pytest.raises(ZeroDivisionError), single_threaded_pool(2) as pool:
+        pool.submit(lambda: 1 / 0).result()
+    assert process_state() == before
+
+
+def test_grabcut_keeps_opencvs_random_numbers() -> None:
+    def numbers(between: bool) -> np.ndarray:
+        cv2.setRNGSeed(5)
+        if between:
+            BASELINES["grabcut"](gradient(40, 50))
+        drawn = np.zeros((4, 4), np.uint8)
+        cv2.randu(drawn, 0, 255)
+        return drawn
+
+    np.testing.assert_array_equal(numbers(True), numbers(False))
+
+
+def test_a_folder_that_was_trained_again_is_loaded_again(tmp_path: Path) -> None:
+    photo = gradient(40, 50)
+
+    def save(seed: int) -> None:
+        torch.manual_seed(seed)
+        config = SegmenterConfig(TINY_ENCODER, (16, 16, 8, 8, 8), size=32)
+        Segmenter(build_network(config), config, "cpu").save_pretrained(tmp_path / "m")
+
+    save(0)
+    first = saliency.predict_mask(photo, model=tmp_path / "m")
+    assert load_segmenter(tmp_path / "m") is load_segmenter(str(tmp_path / "m"))
+    time.sleep(0.01)
+    save(1)
+    second = saliency.predict_mask(photo, model=tmp_path / "m")
+    assert np.abs(first - second).max() > 1e-4
+
+
+def test_a_local_folder_of_a_shipped_name_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_segmenter("default").config.encoder.endswith("lite0")
+    (tmp_path / "default").mkdir()
+    assert load_segmenter("default").config.encoder.endswith("lite0")  # an empty folder is none
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "default" / name).write_bytes((tiny_model / name).read_bytes())
+    with pytest.raises(SegmenterError, match=r"write \./default"):
+        load_segmenter("default")
+    assert load_segmenter("./default").config.encoder == TINY_ENCODER
+    assert load_segmenter(Path("default")).config.encoder == TINY_ENCODER
+
+
+def test_a_device_that_is_not_there_or_not_the_segmenters_is_refused(tiny_model: Path) -> None:
+    segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
+    photo = gradient(40, 50)
+    assert saliency.predict_mask(photo, model=segmenter, device="cpu").shape == (40, 50)
+    for device in ("cuda:7", "gpu", "meta"):
+        with pytest.raises(UsageError, match=f"`device` {device}"):
+            saliency.predict_mask(photo, model=segmenter, device=device)
+    with pytest.raises(UsageError, match="`device` gpu"):
+        saliency.predict_mask(photo, model=tiny_model, device="gpu")
