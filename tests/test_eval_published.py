@@ -9,8 +9,8 @@ from report_pages import Page, brightness, make_benchmark
 from data.benchmarks import Pair
 from eval import published
 from eval.benchmark import score
-from eval.markup import escape
 from eval.protocols import PROTOCOLS
+from eval.report.markup import escape
 
 ALL = list(PROTOCOLS.values())
 

@@ -18,12 +18,12 @@ from report_pages import AWKWARD, Page, brightness, make_benchmark
 from data.benchmarks import Pair
 from eval.benchmark import saved_maps, score
 from eval.curves import CurveMetrics
-from eval.markup import Markup, escape, tag
 from eval.metrics import METRICS, SaliencyMetrics
 from eval.protocols import ALL_METRICS, PROTOCOLS
-from eval.report import galleries
-from eval.report_figures import Axis, count_axis, histogram
-from eval.report_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, embed, errors
+from eval.report.figures import Axis, count_axis, histogram
+from eval.report.markup import Markup, escape, tag
+from eval.report.page import galleries
+from eval.report.pictures import FALSE_NEGATIVE, FALSE_POSITIVE, embed, errors
 from saliency.cli import main
 
 ALL = list(PROTOCOLS.values())
@@ -279,7 +279,7 @@ def test_a_report_that_fails_leaves_the_old_one(
     path = tmp_path / "r.html"
     path.write_text("old")
     failing: Callable[..., Any] = lambda *_: (_ for _ in ()).throw(OSError("disk full"))  # noqa: E731
-    monkeypatch.setattr("eval.report.card", failing)
+    monkeypatch.setattr("eval.report.page.card", failing)
     with pytest.raises(OSError, match="disk full"):
         score(brightness, pairs, ALL[:1], False, report=path)
     assert path.read_text() == "old"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eval.markup import Child, Markup, join, tag
 from eval.ratios import Floats
+from eval.report.markup import Child, Markup, join, tag
 
 WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 44

@@ -23,14 +23,14 @@ from data.progress import progress as progress_bar
 from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.curves import Curves
 from eval.images import ImageMetrics
-from eval.markup import Child, Markup, escape, join, tag
 from eval.metrics.accumulation import first_best
 from eval.metrics.registry import METRICS
 from eval.protocols import PROTOCOLS
-from eval.report_figures import Axis, Series, histogram, interval_chart, legend, line_chart
-from eval.report_pictures import card, error_legend
-from eval.report_published import published_tables
-from eval.report_tables import (
+from eval.report.comparison import published_tables
+from eval.report.figures import Axis, Series, histogram, interval_chart, legend, line_chart
+from eval.report.markup import Child, Markup, escape, join, tag
+from eval.report.pictures import card, error_legend
+from eval.report.tables import (
     environment,
     interval,
     method_label,
@@ -85,7 +85,7 @@ def write_report(
         ("photos", "Photos", _photos(metrics[0], pairs, read, progress)),
         ("settings", "Settings", _settings(results)),
     )
-    template = Template(files("eval").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    template = Template(files("eval.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(f"{first['benchmark']}: {method_label(first.get('method')) or 'saliency'}"),
         header=_header(results),

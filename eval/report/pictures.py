@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eval.markup import Markup, tag
 from eval.protocols import Protocol
+from eval.report.markup import Markup, tag
 
 Pixels = NDArray[np.uint8]
 Shares = NDArray[np.float32]

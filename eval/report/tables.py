@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from eval.markup import Child, Markup, tag
 from eval.metrics.registry import METRICS
+from eval.report.markup import Child, Markup, tag
 
 Result = dict[str, Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eval.markup import Markup, join, tag
 from eval.published import DATA_SETS, PUBLISHED, DataSet, Figures, Published, recognise
-from eval.report_tables import Result, heading, method_label, number, scrolling
+from eval.report.markup import Markup, join, tag
+from eval.report.tables import Result, heading, method_label, number, scrolling
 
 COLUMNS = (
     "method", "pretraining", "parameters", "image size", "protocol",
