@@ -1,11 +1,14 @@
-"""The bootstrap over images, in memory that does not grow with them: sums of Poisson draws.
+"""The bootstrap over images, whose memory does not grow with the number of images.
 
-In the ordinary bootstrap (Efron & Tibshirani 1993, §13) an image occurs in a resampled set so many
-times, binomially with mean 1; all images have to be there before the first set is drawn. With
-independent Poisson numbers of mean 1 instead (Hanley & MacGibbon 2006; Chamandy et al., "Estimating
-Uncertainty for Massive Data Streams", 2012) each image is added to every set as it arrives, and is
-forgotten. How often it occurs in which set follows from its name, so that order and shards do not
-matter, and the same photos meet the same sets whatever is scored on them.
+The ordinary bootstrap (Efron & Tibshirani 1993, §13) draws whole sets of images with replacement.
+An image then occurs in a set a binomial number of times, with mean 1, and all images must be known
+before the first set is drawn. The Poisson bootstrap (Hanley & MacGibbon 2006; Chamandy et al.,
+"Estimating Uncertainty for Massive Data Streams", 2012) takes independent Poisson numbers of mean 1
+in their place. Each image is then added to every set when it arrives, and is forgotten.
+
+The image's name determines how often it occurs in which set. Therefore the order of the images and
+their distribution over shards do not matter, and two methods that are scored on the same photos
+meet the same sets.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from saliency.foundation.errors import InputError
 BOOTSTRAP_SAMPLES = 1000
 MULTINOMIAL_BATCH = 100
 UNIT = 2.0**-32
-"""Values are rounded to multiples of it. All sums up to 2^21 are then exact in float64, so that
-they are the same, to the last bit, in any order and over any shards."""
+"""All values are rounded to multiples of this. Sums up to 2^21 are then exact in float64, so that
+they are the same to the last bit in any order and over any shards."""
 
 Sums = dict[str, Floats]
 
@@ -41,15 +44,16 @@ POISSON = _poisson_table()
 
 
 def draws(image: ImageCounts, samples: int, seed: int) -> NDArray[np.uint8]:
-    """How often an image occurs in each resampled set.
+    """Draw how often an image occurs in each resampled set.
 
     Args:
-        image: its name, size and size of object decide; of an image without a name all counts do.
-        samples: number B of sets.
-        seed: of the resampling.
+        image: its name, its size and the size of its object determine the numbers. For an image
+            without a name, all its counts determine them.
+        samples: number B of resampled sets.
+        seed: seed of the resampling.
 
     Returns:
-        uint8 (B,), Poisson with mean 1; the same on any machine.
+        uint8 (B,), Poisson numbers with mean 1. They are the same on every machine.
     """
     key = hashlib.shake_128(f"{seed} {image.pixels} {image.truth} ".encode())
     # A file's name may be no text at all: such bytes are kept as surrogates.
@@ -61,18 +65,20 @@ def draws(image: ImageCounts, samples: int, seed: int) -> NDArray[np.uint8]:
 
 
 class ResampledSums:
-    """Sums over images of named values, over all of them and over each resampled set.
+    """Sums of named values over all images, and over each resampled set of images.
 
     Attributes:
-        samples: number B of resampled sets; 0 for none.
-        seed: of the resampling.
-        plain: name to (1,), or (1, T) for a curve; ``images`` is their number.
-        drawn: name to (B,) or (B, T), for each set; ``images`` is how many it holds.
+        samples: number B of resampled sets; 0 means that there are none.
+        seed: seed of the resampling.
+        plain: sums over all images: name to (1,), or to (1, T) for a curve over T thresholds. The
+            entry ``images`` is the number of images.
+        drawn: sums over each resampled set: name to (B,) or (B, T). The entry ``images`` is the
+            number of images in each set.
     """
 
     def __init__(self, samples: int, seed: int) -> None:
         if samples < 0:
-            raise InputError(f"samples {samples}: at least 0")
+            raise InputError(f"`samples` {samples}: must be at least 0")
         self.samples, self.seed = samples, seed
         self.plain: Sums = {"images": np.zeros(1)}
         self.drawn: Sums = {"images": np.zeros(samples)}
@@ -80,12 +86,12 @@ class ResampledSums:
     def add(
         self, images: Sequence[ImageCounts], values: Mapping[str, Floats], resample: Collection[str]
     ) -> None:
-        """Take in N images.
+        """Add N images to the sums.
 
         Args:
-            images: whose values they are.
-            values: name to (N,) or (N, T).
-            resample: names of those that resampled sets are wanted of.
+            images: the images; their names determine the resampled sets.
+            values: their values: name to (N,) or (N, T).
+            resample: names of the values that are also summed over the resampled sets.
         """
         add_sums(self.plain, plain_sums(values))
         if self.samples:
@@ -94,45 +100,50 @@ class ResampledSums:
             add_sums(self.drawn, _weighted(weights.T.astype(np.float64), wanted))
 
     def merge(self, other: ResampledSums) -> None:
-        """Take in the images of other sums.
+        """Add the images of other sums.
 
         Raises:
-            InputError: they are of other resampled sets.
+            InputError: the number of resampled sets or the seed differs.
         """
         if (other.samples, other.seed) != (self.samples, self.seed):
             raise InputError(
-                f"cannot merge {other.samples} resampled sets of seed {other.seed} into "
-                f"{self.samples} of seed {self.seed}"
+                f"scores with {other.samples} resampled sets of seed {other.seed} cannot be merged "
+                f"into scores with {self.samples} sets of seed {self.seed}; use the same numbers"
             )
         add_sums(self.plain, other.plain)
         add_sums(self.drawn, other.drawn)
 
 
 def plain_sums(values: Mapping[str, Floats]) -> Sums:
-    """Sums over N images: name to (N,) or (N, T) becomes (1,) or (1, T)."""
+    """Sum values over N images: name to (N,) or (N, T) becomes name to (1,) or (1, T)."""
     return _weighted(np.ones((1, len(next(iter(values.values()))))), values)
 
 
 def add_sums(sums: Sums, more: Mapping[str, Floats]) -> None:
-    """Add to each sum in place; names that are not there yet begin."""
-    for name, each in more.items():
+    """Add to each sum in place. A name that is not there yet is added with a copy of its value."""
+    for name, values in more.items():
         if name in sums:
-            sums[name] += each
+            sums[name] += values
         else:
-            sums[name] = each.copy()
+            sums[name] = values.copy()
 
 
 def _weighted(weights: Floats, values: Mapping[str, Floats]) -> Sums:
-    """(B, N) numbers and (N,) or (N, T) values to (B,) or (B, T) sums, exactly."""
-    sums = {name: weights @ (np.rint(each / UNIT) * UNIT) for name, each in values.items()}
+    """Weigh (N,) or (N, T) values by (B, N) whole numbers; the sums, (B,) or (B, T), are exact."""
+    sums = {name: weights @ (np.rint(column / UNIT) * UNIT) for name, column in values.items()}
     return sums | {"images": weights.sum(axis=1)}
 
 
 def resampled(number: int, samples: int, seed: int) -> Iterator[Floats]:
-    """The ordinary bootstrap, where per-image values are at hand: drawn with replacement.
+    """Draw the sets of the ordinary bootstrap, for values that are all in memory.
+
+    Args:
+        number: number N of images.
+        samples: number of resampled sets.
+        seed: seed of the resampling.
 
     Yields:
-        (B, ``number``), how often each image was drawn, some of the ``samples`` sets at a time.
+        float64 (B, N), how often each image occurs in each of the next B sets.
     """
     rng = np.random.default_rng(seed)
     for start in range(0, samples, MULTINOMIAL_BATCH):

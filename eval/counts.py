@@ -1,4 +1,4 @@
-"""Counting: true positives and predicted area at every threshold, in one pass over a map."""
+"""Counts of one image: true positives and predicted area at every threshold, in one pass."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class Measure:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What is kept of one image: exact counts, and what cannot be told from counts.
+    """What is kept of one image: exact counts of pixels, and the measures of its whole map.
 
     Attributes:
-        name: the image's name, may be empty.
-        pixels: H · W.
-        truth: pixels of the ground truth's foreground.
-        hits: int32 (T,), true positives at each threshold.
-        area: int32 (T,), predicted foreground at each threshold.
-        cut_hits: true positives at 0.5.
-        cut_area: predicted foreground at 0.5.
-        adaptive_hits: true positives at the adaptive threshold.
-        adaptive_area: predicted foreground at the adaptive threshold.
-        error: mean absolute error.
-        measures: name to value of what needs the whole map (S-measure, ...).
+        name: the image's name; it may be empty.
+        pixels: number of pixels, H · W.
+        truth: number of foreground pixels in the ground truth.
+        hits: int32 (T,), number of true positives at each of T thresholds.
+        area: int32 (T,), number of predicted foreground pixels at each of T thresholds.
+        cut_hits: number of true positives at threshold 0.5.
+        cut_area: number of predicted foreground pixels at threshold 0.5.
+        adaptive_hits: number of true positives at the adaptive threshold.
+        adaptive_area: number of predicted foreground pixels at the adaptive threshold.
+        error: mean absolute error, in [0, 1].
+        measures: metric name to value, for metrics that need the whole map, such as the S-measure.
     """
 
     name: str
@@ -64,18 +64,23 @@ class ImageCounts:
 def thresholds_below(
     values: NDArray[np.float32], count: int, comparison: Comparison
 ) -> NDArray[np.uint16]:
-    """For each value x, how many of the thresholds k / 255, k < ``count``, it passes.
+    """Count for each pixel how many of the thresholds k / 255, k < ``count``, its value passes.
 
-    Those below round(255 x) are passed and those above are not, so that one comparison in float32,
-    with the threshold that is nearest, makes the number exact. Far faster than a binary search.
+    A value x passes all thresholds with k < round(255 x) and none with k > round(255 x). Therefore
+    one comparison in float32, with the nearest threshold, makes the number exact. This is far
+    faster than a binary search.
 
     Args:
-        values: float32 (H, W), in [0, 1].
+        values: float32 (H, W) in [0, 1].
         count: number of thresholds, at most 256.
-        comparison: ``>`` counts the thresholds below x, ``>=`` those below or equal.
+        comparison: with ``>``, x passes the thresholds below it; with ``>=``, it also passes a
+            threshold that equals it.
 
     Returns:
-        uint16 (H, W), in 0..``count``.
+        uint16 (H, W), from 0 to ``count``.
+
+    >>> thresholds_below(np.float32([[0, 1]]), 255, ">").tolist()
+    [[0, 255]]
     """
     import cv2
 
@@ -90,18 +95,18 @@ def thresholds_below(
 def threshold_counts(
     passed: NDArray[np.uint16], truth: NDArray[np.bool_], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """True positives and predicted foreground at all thresholds, in one pass over the map.
+    """Count true positives and predicted foreground at all thresholds, in one pass over the map.
 
-    One histogram of the thresholds passed, for foreground and background at once, summed from the
-    top: the pixels that pass threshold k are those that pass more than k thresholds.
+    The pixels that pass threshold k are those that pass more than k thresholds. Therefore one
+    histogram of the numbers of passed thresholds, summed from the top, gives all counts.
 
     Args:
-        passed: (H, W), thresholds passed, of :func:`thresholds_below`.
-        truth: bool (H, W).
+        passed: (H, W), how many thresholds each pixel passes (:func:`thresholds_below`).
+        truth: ground truth, bool (H, W).
         count: number T of thresholds.
 
     Returns:
-        Two int32 (T,): true positives, predicted foreground.
+        Two arrays int32 (T,): true positives, and predicted foreground.
     """
     return _from_top(_joint_histogram(passed, truth, count + 1))
 
@@ -109,12 +114,13 @@ def threshold_counts(
 def _joint_histogram(
     values: NDArray[np.unsignedinteger], truth: NDArray[np.bool_], bins: int
 ) -> NDArray[np.int64]:
-    """(2, ``bins``): how often each value occurs in the background and in the foreground."""
+    """Count how often each value occurs in the background and in the foreground: (2, bins)."""
     joint = np.add(values, truth * np.uint16(bins), dtype=np.uint16)
     return np.bincount(joint.ravel(), minlength=2 * bins).reshape(2, bins)
 
 
 def _from_top(histogram: NDArray[np.number]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Turn a joint histogram into true positives and predicted foreground at each threshold."""
     tail = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
     return tail[1].astype(np.int32), tail.sum(axis=0).astype(np.int32)
 
@@ -130,10 +136,10 @@ def count_image(
 
     Args:
         rules: the protocol.
-        values: float32 (H, W) in [0, 1], the map as it came.
-        truth: bool (H, W).
-        name: the image's name.
-        measures: what to compute from the whole map, by the metric's name.
+        values: saliency map as the method gave it, float32 (H, W) in [0, 1].
+        truth: ground truth, bool (H, W).
+        name: the image's name; it may be empty.
+        measures: metric name to what is computed from the whole map.
     """
     count = _count_levels if rules.eight_bit else _count_values
     return count(rules, values, truth, name, measures)
@@ -146,7 +152,7 @@ def _count_values(
     name: str,
     measures: Mapping[str, Measure],
 ) -> ImageCounts:
-    """A map of any values, pixel by pixel."""
+    """Count a map of any values, pixel by pixel."""
     prepared = rules.prepare(values)
     compared = prepared.astype(np.float32, copy=False)
     passed = thresholds_below(compared, rules.thresholds, rules.comparison)
@@ -174,7 +180,7 @@ def _count_levels(
     name: str,
     measures: Mapping[str, Measure],
 ) -> ImageCounts:
-    """An 8-bit map has 256 values at most: each is looked at once, however often it occurs."""
+    """Count a map of at most 256 values: each value is looked at once, however often it occurs."""
     import cv2
 
     levels = rules.levels(values)
@@ -219,13 +225,13 @@ def _measured(
     prepared: Callable[[], NDArray[np.floating]],
     cut: Callable[[], NDArray[np.bool_]],
 ) -> dict[str, float]:
-    """The value of each measure.
+    """Compute each measure.
 
     Args:
-        measures: by the metric's name.
-        truth: bool (H, W).
+        measures: metric name to measure.
+        truth: ground truth, bool (H, W).
         prepared: gives the prepared map; it is called at most once, and only if it is needed.
-        cut: gives the map cut at 0.5; likewise.
+        cut: gives the map cut at 0.5; it is called at most once, and only if it is needed.
     """
     inputs = {"map": prepared, "mask": cut}
     seen = {on: inputs[on]() for on in sorted({measure.on for measure in measures.values()})}

@@ -1,4 +1,4 @@
-"""Named protocols: the same metric names mean different things in different papers.
+"""Named protocols: papers give the same name to metrics that they compute in different ways.
 
 A protocol is a declaration, which :mod:`eval.metrics` carries out. Other packages add theirs, see
 :func:`register_protocol`.
@@ -19,12 +19,12 @@ GREY_LEVELS = 255.0
 MAX_EPSILON = 1e-8 / GREY_LEVELS
 
 CORE_METRICS = ("max_f", "mean_f", "iou", "accuracy", "mae", "precision", "recall")
-"""What counts alone give: as fast as a histogram."""
+"""Metrics that follow from counts of pixels alone; they are as fast as a histogram."""
 ALL_METRICS = (
     *CORE_METRICS, "adaptive_f", "pooled_iou", "max_e", "mean_e", "adaptive_e",
     "s_measure", "weighted_f", "boundary_f",
 )  # fmt: skip
-"""All metrics that come with the package; the last three look at the map as a whole."""
+"""All metrics that come with the package. The last three look at the whole map, which is slower."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +32,29 @@ class Protocol:
     """Everything on which benchmark papers differ.
 
     Attributes:
-        name: what users call it.
-        thresholds: number of thresholds k / 255, from k = 0.
+        name: the name by which users choose it.
+        thresholds: number T of thresholds; they are k / 255 for k = 0, ..., T - 1.
         comparison: how a map is compared with a threshold. Both sides are float32, so that an
             8-bit level v lies exactly on the threshold v / 255.
         beta_squared: weight β² of precision in the F-measure.
-        averaging: ``f-then-max``, F of each image, mean over images, maximum over thresholds;
-            ``pr-then-max``, mean precision and mean recall, F of these, maximum over thresholds;
-            ``max-then-mean``, maximum over thresholds of each image, mean over images.
-        prediction: ``as-is``; ``min-max``, stretched to [0, 1] for each image (a constant map
-            stays); ``divide-by-max`` for each image (an all-zero map stays).
-        eight_bit: the map is rounded to 8 bits as a saved PNG would be, and after ``prediction``
-            truncated to 8 bits again before it is compared with the thresholds.
-        truth: which ground-truth values are foreground.
+        averaging: how the F-measures of many images become one number. ``f-then-max``: F of each
+            image, mean over images, maximum over thresholds. ``pr-then-max``: mean precision and
+            mean recall over images, F of these, maximum over thresholds. ``max-then-mean``: F of
+            each image, maximum over its thresholds, mean over images.
+        prediction: how a map is stretched. ``as-is``: it is not. ``min-max``: each map is stretched
+            to [0, 1]; a constant map stays as it is. ``divide-by-max``: each map is divided by its
+            maximum; a map of zeros stays as it is.
+        eight_bit: True if the map is rounded to 8 bits first, as a saved PNG is. After
+            ``prediction`` it is truncated to 8 bits again before it is compared with thresholds.
+        truth: which values of the ground truth are foreground.
         cut_comparison: how a map is compared with 0.5 for IoU, accuracy, precision and recall.
-        empty_precision: precision when nothing is predicted.
-        empty_recall: recall when the ground truth is empty.
-        empty_iou: IoU when both are empty.
-        resize: how a map of another size is brought to the ground truth's size.
-        metrics: names of those that it reports, of :data:`eval.metrics.METRICS`.
-        source: where the definition comes from.
-        note: what somebody who compares its scores with others must know; no setting.
+        empty_precision: the precision of an image for which nothing is predicted.
+        empty_recall: the recall of an image whose ground truth is empty.
+        empty_iou: the IoU of an image if both masks are empty.
+        resize: how a map of another size is brought to the size of the ground truth.
+        metrics: names of the metrics that it reports (:data:`eval.metrics.METRICS`).
+        source: the paper or code that defines it.
+        note: what a reader must know who compares its scores with others. It is not a setting.
     """
 
     name: str
@@ -73,34 +75,34 @@ class Protocol:
     note: str = ""
 
     def settings(self) -> dict[str, Any]:
-        """The settings as plain values, for the score's file; metrics are joined by spaces."""
+        """The settings as plain values for the file of a score. Spaces separate the metrics."""
         values = asdict(self) | {"metrics": " ".join(self.metrics)}
         del values["note"]
         return values
 
     def prepare(self, prediction: NDArray[np.float32]) -> NDArray[np.floating]:
-        """A map as this protocol compares it with the ground truth.
+        """Prepare a map as this protocol compares it with the ground truth.
 
         Args:
-            prediction: float32 (H, W) in [0, 1].
+            prediction: saliency map, float32 (H, W) in [0, 1].
 
         Returns:
-            floating (H, W) in [0, 1].
+            The prepared map, floating (H, W) in [0, 1].
         """
         if not self.eight_bit:
             return self.stretch(prediction)
         return self.stretch(self.levels(prediction) / GREY_LEVELS)
 
     def levels(self, prediction: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """A map in [0, 1] rounded to 8 bits as a saved PNG would be."""
+        """Round a map in [0, 1] to 8 bits, as a saved PNG is."""
         levels: NDArray[np.uint8] = np.rint(prediction * np.float32(GREY_LEVELS)).astype(np.uint8)
         return levels
 
     def stretch(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
-        """``prediction``'s rule, on a map or on the values that occur in one.
+        """Stretch a map, or the values that occur in it, as ``prediction`` says.
 
-        An 8-bit map comes as float64, as it does in the tools that read such maps: truncation to
-        8 bits would turn float32's rounding errors into whole levels.
+        An 8-bit map comes as float64, as it does in the tools that read such maps. In float32, the
+        truncation to 8 bits would turn rounding errors into whole levels.
         """
         low, high = values.min(), values.max()
         if self.prediction == "min-max" and high > low:
@@ -111,15 +113,18 @@ class Protocol:
         return values
 
     def truncate(self, prepared: NDArray[np.floating]) -> NDArray[np.float32]:
-        """A prepared 8-bit map truncated to 8 bits again: what is compared with the thresholds."""
+        """Truncate a prepared 8-bit map to 8 bits again, before it is compared with thresholds."""
         truncated: NDArray[np.float32] = np.floor(prepared * GREY_LEVELS).astype(np.float32)
         return truncated / np.float32(GREY_LEVELS)
 
     def binarise(self, truth: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """The ground truth's foreground.
+        """The foreground of the ground truth.
 
         Args:
-            truth: floating (H, W) in [0, 1], 8-bit value v as v / 255.
+            truth: floating (H, W) in [0, 1]; the 8-bit value v is v / 255.
+
+        Returns:
+            bool (H, W).
         """
         if self.truth == ">= 0.5":
             return truth >= 0.5
@@ -128,15 +133,17 @@ class Protocol:
         return truth > 0
 
     def cut(self, prepared: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """The predicted foreground at 0.5."""
+        """The predicted foreground at threshold 0.5."""
         return prepared >= 0.5 if self.cut_comparison == ">=" else prepared > 0.5
 
     def cut_adaptively(self, prepared: NDArray[np.floating], mean: float) -> NDArray[np.bool_]:
-        """The foreground at twice the map's mean, 1 at most (Achanta et al., CVPR 2009, eq. 6).
+        """The predicted foreground at the adaptive threshold, which is twice the map's mean.
+
+        The threshold is 1 at most (Achanta et al., CVPR 2009, eq. 6).
 
         Args:
-            prepared: a map, or the values that occur in one.
-            mean: of the map, over its pixels.
+            prepared: a prepared map, or the values that occur in it.
+            mean: mean of the map over its pixels.
         """
         cut: NDArray[np.bool_] = prepared >= min(2 * mean, 1)
         return cut
@@ -236,7 +243,7 @@ PROTOCOLS: Registry[Protocol] = Registry(Protocol, "latent_saliency.protocols", 
 
 
 def register_protocol(protocol: Protocol) -> Protocol:
-    """Add a protocol, so that it can be chosen by its name.
+    """Add a protocol, so that users can choose it by its name.
 
     An installed package can name its protocol as an entry point of the group
     ``latent_saliency.protocols`` in place of this call; ``saliency eval --protocol NAME`` then
