@@ -52,7 +52,7 @@ class PseudoLabel:
 
         h and w have the photo's ratio, not its size.
         """
-        return decode_png(self.encoded)
+        return decode_png(self.encoded, f"label of {self.photo}")
 
     @property
     def prior(self) -> NDArray[np.uint8]:
@@ -63,7 +63,7 @@ class PseudoLabel:
         """
         if self.encoded_prior is None:
             raise ValueError(f"{self.photo}: its label was made without a prior")
-        return decode_png(self.encoded_prior)
+        return decode_png(self.encoded_prior, f"prior of {self.photo}")
 
 
 def write_labels(path: Path, labels: list[PseudoLabel]) -> None:

@@ -22,15 +22,17 @@ def _fixed(*values: float) -> bytes:
     return struct.pack(">" + "i" * len(values), *(round(value * 65536) for value in values))
 
 
-def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC profile, version 2, of a monitor."""
+def profile(
+    space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr", between: bytes = b"XYZ "
+) -> bytes:
+    """An ICC profile, version 2, of a monitor or another device."""
     table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
         content += b"\0" * (-len(content) % 4)
         table += name + struct.pack(">II", start + len(body), len(content))
         body += content
-    header = struct.pack(">I4sI4s4s4s", start + len(body), b"test", 0x02100000, b"mntr", space,
-                         b"XYZ ") + b"\0" * 12 + b"acsp" + b"\0" * 28 + _fixed(*WHITE)  # fmt: skip
+    header = struct.pack(">I4sI4s4s4s", start + len(body), b"test", 0x02100000, kind, space,
+                         between) + b"\0" * 12 + b"acsp" + b"\0" * 28 + _fixed(*WHITE)  # fmt: skip
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
@@ -49,6 +51,20 @@ def rgb_profile(primaries: tuple[tuple[float, ...], ...], gamma: float) -> bytes
 def grey_profile(gamma: float) -> bytes:
     tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*WHITE), b"kTRC": gamma_curve(gamma)}
     return profile(b"GRAY", tags)
+
+
+def cmyk_profile() -> bytes:
+    """Of a press whose every ink is grey: one alone gives L* 50, two or more black."""
+    identity = bytes(range(256))
+    nodes = b"".join(
+        bytes([{0: 255, 1: 128}.get(inks.bit_count(), 0), 128, 128]) for inks in range(16)
+    )
+    lut = (
+        b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+        + identity * 4 + nodes + identity * 3
+    )  # fmt: skip
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*WHITE), b"A2B0": lut, b"A2B1": lut}
+    return profile(b"CMYK", tags, b"prtr", b"Lab ")
 
 
 def srgb_levels(linear: np.ndarray) -> np.ndarray:
@@ -111,6 +127,14 @@ def test_profiles_of_no_use_leave_the_numbers_alone(broken: bytes) -> None:
     image = Image.fromarray(gradient())
     image.info["icc_profile"] = broken
     np.testing.assert_array_equal(to_rgb(image), gradient())
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_cmyk_photos_use_their_profile(tmp_path: Path, suffix: str) -> None:
+    for inks, level in (((0, 0, 0, 0), 255), ((255, 0, 0, 0), 119), ((255, 255, 0, 0), 0)):
+        image = Image.new("CMYK", (16, 16), inks)
+        image.save(tmp_path / f"a{suffix}", icc_profile=cmyk_profile())
+        assert np.abs(to_rgb(tmp_path / f"a{suffix}").astype(int) - level).max() <= 2
 
 
 def test_a_cmyk_photo_whose_profile_is_of_another_space(tmp_path: Path) -> None:

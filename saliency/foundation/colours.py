@@ -84,13 +84,13 @@ def _transform(profile: bytes | None, mode: str) -> Any:
         source = _opened(profile) if profile else ImageCms.createProfile("LAB")
         target, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
         transform = ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
+        if mode == "L":
+            ramp = np.arange(256, dtype=np.uint8)[None]
+            table = np.asarray(transform.apply(Image.fromarray(ramp)))[0, :, 1]
+            return None if _close(table, ramp[0]) else tuple(table.tolist())
+        return None if mode == "RGB" and _changes_nothing(transform) else transform
     except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
         return None
-    if mode == "L":
-        ramp = np.arange(256, dtype=np.uint8)[None]
-        table = np.asarray(transform.apply(Image.fromarray(ramp)))[0, :, 1]
-        return None if _close(table, ramp[0]) else tuple(table.tolist())
-    return None if mode == "RGB" and _changes_nothing(transform) else transform
 
 
 def _changes_nothing(transform: Any) -> bool:
