@@ -1,4 +1,4 @@
-"""Precision, recall and F-measure over all thresholds: what a report draws as curves."""
+"""Precision, recall and F-measure over all thresholds, which a report draws as curves."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from eval.ratios import Floats
 
 @dataclass(frozen=True)
 class Curves:
-    """One protocol's curves over T thresholds, each (T,).
+    """One protocol's curves over T thresholds; each is float64 (T,) in [0, 1].
 
     Attributes:
-        thresholds: k / 255, rising.
-        precision: mean over images.
-        recall: mean over images.
-        f: the F-measure that the protocol averages (its ``averaging``).
-        low: lower end of the pointwise bootstrap interval of ``f``.
-        high: its upper end.
+        thresholds: the thresholds k / 255, rising.
+        precision: mean precision over images.
+        recall: mean recall over images.
+        f: F-measure, averaged as the protocol's ``averaging`` says.
+        low: lower end of the bootstrap interval of ``f`` at each threshold by itself.
+        high: upper end of that interval.
     """
 
     thresholds: Floats
@@ -33,16 +33,16 @@ class Curves:
 
 
 class CurveMetrics(SaliencyMetrics):
-    """:class:`~eval.metrics.SaliencyMetrics` that also show how they depend on the threshold."""
+    """:class:`~eval.metrics.SaliencyMetrics` that also give the curves over thresholds."""
 
     def curves(self, *, confidence: float = 0.95) -> Curves:
-        """The curves over thresholds.
+        """Compute the curves over thresholds.
 
         Args:
-            confidence: probability mass inside the band at each single threshold.
+            confidence: share of the resampled values inside the band, at each single threshold.
 
         Raises:
-            InputError: no image was taken in, or no resampled set is kept.
+            InputError: no image was added, ``samples`` is 0, or ``confidence`` is out of range.
         """
         sums, outside = self._plain(), tail(confidence)
         low, high = np.quantile(self._curve(self._drawn()), [outside, 1 - outside], axis=0)

@@ -1,4 +1,4 @@
-"""Image by image: what a table and a report show besides the metrics of the whole set."""
+"""Image by image: the rows of the per-image table, beside the metrics of the whole set."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Row = dict[str, str | int | float]
 class ImageMetrics(CurveMetrics):
     """:class:`~eval.metrics.SaliencyMetrics` that also give a row for each image.
 
-    Which threshold is the set's best is known after the last image, so every image's counts have to
-    wait. They wait in a temporary file without a name, 2 kB an image, which goes when this object
-    goes; in memory only the images' names stay. The file is in Python's ``tempfile.gettempdir()``
-    (set ``TMPDIR`` where that is small), and keeps such an object from being pickled.
+    The best threshold of the whole set is known only after the last image. Until then the counts of
+    each image, 2 kB, wait in a temporary file without a name; only the images' names stay in
+    memory. The file is in Python's ``tempfile.gettempdir()`` (set ``TMPDIR`` if that is too small)
+    and disappears with this object. Because of it, the object cannot be pickled.
     """
 
     def __init__(
@@ -43,26 +43,31 @@ class ImageMetrics(CurveMetrics):
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
 
     def merge(self, other: SaliencyMetrics) -> None:
-        """Take in the images of another accumulator of the same protocol, and their rows.
+        """Add the images of another accumulator of the same protocol, and their rows.
 
         Raises:
-            InputError: the protocols or resampled sets differ, or the other keeps no images.
+            InputError: the protocols or the resampled sets differ, or the other accumulator has no
+                rows.
         """
         if not isinstance(other, ImageMetrics):
-            raise InputError("cannot merge metrics without a row for each image into some with")
+            raise InputError(
+                "scores without rows for each image cannot be merged into ImageMetrics; make them "
+                "with ImageMetrics as well"
+            )
         images = list(other._images()) if other is self else other._images()
         super().merge(other)
         for image in images:
             self._write(image)
 
     def per_image(self) -> Iterator[Row]:
-        """One row for each image, in the order of the updates, read from the temporary file.
+        """Read one row for each image from the temporary file, in the order of the updates.
 
-        ``max_f`` is the image's own best F-measure, ``f`` the one at the set's best threshold;
-        ``max_e`` and ``e`` likewise.
+        In a row, ``max_f`` is the F-measure at the image's own best threshold, ``f`` that at the
+        best threshold of the whole set, and ``mean_f`` the mean over thresholds. ``max_e``, ``e``
+        and ``mean_e`` are the same of the E-measure.
 
         Raises:
-            InputError: no image was taken in.
+            InputError: no image was added.
         """
         sums = self._plain()
         best_f = first_best(self._curve(sums)[0])
@@ -95,15 +100,15 @@ class ImageMetrics(CurveMetrics):
         self._names.append(image.name)
 
     def _images(self) -> Iterator[ImageCounts]:
-        """The images in the file; while it goes on, others may be added or read."""
-        for position, name in enumerate(self._names):
+        """Read the images from the file. Meanwhile, other images may be added or read."""
+        for position, image_name in enumerate(self._names):
             self._file.seek(position * self._record.itemsize)
             record = np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
-            integers: dict[str, Any] = {each: int(record[each]) for each in INTEGERS}
-            curves: dict[str, Any] = {each: record[each] for each in COUNTS}
-            measured = {each: float(record[each]) for each in self._measures}
+            integers: dict[str, Any] = {name: int(record[name]) for name in INTEGERS}
+            curves: dict[str, Any] = {name: record[name] for name in COUNTS}
+            measured = {name: float(record[name]) for name in self._measures}
             yield ImageCounts(
-                name=name,
+                name=image_name,
                 error=float(record["error"]),
                 measures=measured,
                 **integers,
@@ -112,7 +117,7 @@ class ImageMetrics(CurveMetrics):
 
 
 def _record(rules: Protocol, measures: Sequence[str]) -> np.dtype[np.void]:
-    """How one image lies in the file."""
+    """The layout of one image in the file."""
     return np.dtype(
         [(name, np.int64) for name in INTEGERS]
         + [(name, np.float64) for name in ("error", *measures)]
@@ -123,13 +128,14 @@ def _record(rules: Protocol, measures: Sequence[str]) -> np.dtype[np.void]:
 def image_rows(
     images: Sequence[ImageCounts], rules: Protocol, best_f: int, best_e: int
 ) -> Iterator[Row]:
-    """Rows of the per-image table.
+    """Make the rows of the per-image table.
 
     Args:
         images: N images.
         rules: the protocol.
-        best_f: index of the whole set's best threshold by F.
-        best_e: likewise by E, where that is reported.
+        best_f: index of the threshold at which the F-measure of the whole set is best.
+        best_e: index of the threshold at which its E-measure is best; it counts only if the
+            protocol reports the E-measure.
     """
     columns = _columns(Batch.from_images(images), rules, best_f, best_e)
     for row, image in enumerate(images):
@@ -145,7 +151,7 @@ def image_rows(
 
 
 def _columns(batch: Batch, rules: Protocol, best_f: int, best_e: int) -> dict[str, Floats]:
-    """Columns of the per-image table: what the curves give, and every term that is a number."""
+    """The columns of the per-image table: points of the curves, and every term that is a number."""
     curves, summed = f_curves(batch, rules), terms(batch, rules)
     columns = _curve_columns(curves["f_curve"], best_f, "f")
     if rules.averaging == "pr-then-max":
@@ -160,7 +166,7 @@ def _columns(batch: Batch, rules: Protocol, best_f: int, best_e: int) -> dict[st
 
 
 def _curve_columns(curves: Floats, best: int, letter: str) -> dict[str, Floats]:
-    """Columns of (N, T) curves: own maximum, value at the set's best threshold, own mean."""
+    """Columns from (N, T) curves: maximum, value at the best threshold of the set, mean."""
     return {
         f"max_{letter}": curves.max(axis=1),
         letter: curves[:, best],

@@ -238,7 +238,7 @@ def test_tables_are_merged_in_the_order_given(name: str) -> None:
     assert {row["name"]: row for row in parts[2].per_image()} == merged
     parts[0].merge(parts[0])
     assert len(list(parts[0].per_image())) == len(parts[0]) == 10
-    with pytest.raises(InputError, match="without a row"):
+    with pytest.raises(InputError, match="without rows"):
         parts[0].merge(accumulate(images, rules, samples=0))
 
 
@@ -264,11 +264,11 @@ def test_misuse_is_named() -> None:
     with pytest.raises(InputError, match="unknown; valid: voynov"):
         get_protocol("voinov")
     metrics = accumulate(random_images(0), samples=0)
-    with pytest.raises(InputError, match="samples 0: without resampled sets"):
+    with pytest.raises(InputError, match="`samples` 0: without resampled sets"):
         metrics.intervals()
-    with pytest.raises(InputError, match="samples -1: at least 0"):
+    with pytest.raises(InputError, match="`samples` -1: must be at least 0"):
         accumulate([], samples=-1)
-    with pytest.raises(InputError, match="cannot merge 20 resampled sets of seed 0 into 0"):
+    with pytest.raises(InputError, match="20 resampled sets of seed 0 cannot be merged into scores with 0"):
         metrics.merge(accumulate([]))
     for confidence in (0.0, 1.0, float("nan")):
         with pytest.raises(InputError, match="confidence"):

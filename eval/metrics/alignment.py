@@ -1,4 +1,4 @@
-"""E-measure: enhanced alignment of binary maps (Fan et al., IJCAI 2018), from counts alone."""
+"""E-measure: how well a binary map is aligned with its ground truth (Fan et al., IJCAI 2018)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ _EPSILON = float(np.spacing(1.0))
 
 
 def e_measure(hits: ArrayLike, area: ArrayLike, truth: ArrayLike, pixels: ArrayLike) -> Floats:
-    """The enhanced-alignment measure of binary maps of which only the counts are known.
+    """Compute the enhanced-alignment measure of binary maps from their counts alone.
 
-    With φ the map and the ground truth less their means, ξ = 2 φ_M φ_G / (φ_M² + φ_G²) and
-    E = Σ (1 + ξ)² / 4 over the pixels, divided by N - 1 (eqs. 2 to 5 and the authors' code). ξ
-    takes four values, one for each cell of the confusion matrix, so four products replace the sum
-    over pixels, and a histogram gives all thresholds in one pass.
+    Let φ_M be the map less its mean and φ_G the ground truth less its mean. The alignment of a
+    pixel is ξ = 2 φ_M φ_G / (φ_M² + φ_G²), and E is the sum of (1 + ξ)² / 4 over the N pixels,
+    divided by N - 1 (eqs. 2 to 5 and the authors' code). ξ takes four values, one for each cell of
+    the confusion matrix. Therefore four products replace the sum over pixels, and one histogram
+    gives E at all thresholds.
 
-    An empty ground truth scores the share of background predicted, a full one the share of
-    foreground. The division by N - 1 is the authors': a perfect map has N / (N - 1), a little
-    above 1. A single pixel is divided by 1.
+    For an empty ground truth, E is the share of predicted background; for a full one, it is the
+    share of predicted foreground. The authors divide by N - 1, so that a perfect map has
+    N / (N - 1), a little more than 1. For a single pixel the divisor is 1.
 
     Args:
-        hits: true positives.
-        area: predicted foreground.
-        truth: foreground of the ground truth.
-        pixels: N, all pixels. The four shapes broadcast.
+        hits: number of true positives.
+        area: number of predicted foreground pixels.
+        truth: number of foreground pixels in the ground truth.
+        pixels: number N of all pixels. The four shapes broadcast.
 
     Returns:
-        float64 in [0, N / (N - 1)], the broadcast shape.
+        float64 in [0, N / (N - 1)], of the broadcast shape.
+
+    >>> round(float(e_measure(hits=4, area=4, truth=4, pixels=101)), 6)
+    1.01
     """
     hits, area, truth, pixels = (
         np.asarray(counts, dtype=np.float64) for counts in (hits, area, truth, pixels)

@@ -1,4 +1,4 @@
-"""Boundary F-measure: how well contours meet, within a small tolerance (Perazzi et al. 2016)."""
+"""Boundary F-measure: how well two contours agree (Perazzi et al., CVPR 2016)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ LARGEST_DISC = 12
 
 
 def boundary_f(predicted: Mask, truth: Mask) -> float:
-    """F₁ of contour precision and recall, as DAVIS measures it (CVPR 2016, section 4.1).
+    """Compute F₁ of the contours' precision and recall, as DAVIS does (section 4.1).
 
-    A contour pixel is right when the other contour passes within ⌈0.008 · diagonal⌉ pixels. Where
-    neither mask has a contour the score is 1, where only one of them has, 0.
+    A contour pixel is right if the other contour is at most ⌈0.008 · diagonal⌉ pixels away. The
+    score is 1 if neither mask has a contour, and 0 if only one of them has.
 
     Args:
-        predicted: bool (H, W).
-        truth: bool (H, W).
+        predicted: predicted mask, bool (H, W).
+        truth: ground truth, bool (H, W).
 
     Returns:
-        In [0, 1].
+        The score, in [0, 1].
+
+    >>> mask = np.zeros((20, 20), bool)
+    >>> mask[5:15, 5:15] = True
+    >>> boundary_f(mask, mask), boundary_f(mask, ~mask), boundary_f(mask, np.ones_like(mask))
+    (1.0, 1.0, 0.0)
     """
     edges, true_edges = contour(predicted), contour(truth)
     tolerance = math.ceil(TOLERANCE * math.hypot(*truth.shape))
@@ -38,13 +43,13 @@ def boundary_f(predicted: Mask, truth: Mask) -> float:
 
 
 def contour(mask: Mask) -> Mask:
-    """Pixels that differ from the one to the right, below, or right below them.
+    """Find the pixels that differ from their neighbour to the right, below, or right below.
 
     Args:
         mask: bool (H, W).
 
     Returns:
-        bool (H, W); the photo's border is no contour.
+        bool (H, W). The photo's border is no contour.
     """
     padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
     right, below, both = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
@@ -53,10 +58,10 @@ def contour(mask: Mask) -> Mask:
 
 
 def _within(line: Mask, tolerance: int) -> Mask:
-    """Pixels at most ``tolerance`` away from a line.
+    """Find the pixels at most ``tolerance`` pixels away from a line.
 
-    Small tolerances draw a disc around each pixel of it, the quicker way for photos of up to a
-    megapixel or so; large ones measure distances. Both are exact.
+    For small tolerances, a disc is drawn around each pixel of the line, which is faster for photos
+    of up to about a megapixel. For large ones, distances are measured. Both are exact.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""S-measure: structural similarity of a map and its ground truth (Fan et al., ICCV 2017)."""
+"""S-measure: how similar the structure of a map is to its ground truth (Fan et al., ICCV 2017)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,23 @@ _EPSILON = float(np.spacing(1.0))
 
 
 def s_measure(prediction: Map, truth: Mask) -> float:
-    """S = α S_object + (1 - α) S_region with α = 0.5, never below 0 (eq. 7).
+    """Compute S = α S_object + (1 - α) S_region with α = 0.5, at least 0 (eq. 7).
 
-    An empty ground truth scores 1 - mean of the map, a full one the mean of the map.
+    S_object says how bright and even the map is on the object, and how dark and even beside it.
+    S_region compares the four blocks into which the object's centroid divides the photo. For an
+    empty ground truth, S is 1 - the mean of the map; for a full one, it is the mean of the map.
 
     Args:
-        prediction: floating (H, W) in [0, 1].
-        truth: bool (H, W).
+        prediction: saliency map, floating (H, W) in [0, 1].
+        truth: ground truth, bool (H, W).
 
     Returns:
-        In [0, 1].
+        The score, in [0, 1].
+
+    >>> truth = np.zeros((20, 20), bool)
+    >>> truth[5:15, 5:15] = True
+    >>> round(float(s_measure(truth.astype(float), truth)), 6)
+    1.0
     """
     values = prediction.astype(np.float64, copy=False)
     share = np.count_nonzero(truth) / truth.size
@@ -39,7 +46,7 @@ def s_measure(prediction: Map, truth: Mask) -> float:
 
 
 def _uniform(values: Map) -> float:
-    """How bright and how even the map is on an object: 2x̄ / (x̄² + 1 + σ) (eq. 4, λ = ½)."""
+    """Rate how bright and how even the map is on an object: 2x̄ / (x̄² + 1 + σ) (eq. 4, λ = ½)."""
     mean = float(values.mean())
     off = values - mean
     deviation = math.sqrt(np.vdot(off, off) / (values.size - 1)) if values.size > 1 else 0.0
@@ -47,10 +54,10 @@ def _uniform(values: Map) -> float:
 
 
 def _regions(values: Map, truth: Mask) -> float:
-    """Similarity of the four blocks that meet at the object's centroid, weighted by area (eq. 3).
+    """Rate the four blocks that meet at the object's centroid, weighted by their area (eq. 3).
 
-    The centroid's own row and column belong to the upper left, as in the authors' code. A block
-    without pixels has weight 0.
+    The centroid's own row and column belong to the upper left block, as in the authors' code. A
+    block without pixels has weight 0.
     """
     height, width = truth.shape
     row, column = _centroid(truth)
@@ -64,7 +71,7 @@ def _regions(values: Map, truth: Mask) -> float:
 
 
 def _centroid(truth: Mask) -> tuple[int, int]:
-    """Mean row and column of an object's pixels, rounded."""
+    """The mean row and the mean column of an object's pixels, rounded."""
     total = np.count_nonzero(truth)
     means = []
     for across in (1, 0):
@@ -74,11 +81,14 @@ def _centroid(truth: Mask) -> tuple[int, int]:
 
 
 def _similarity(values: Map, truth: Mask) -> float:
-    """4 x̄ȳσ_xy / ((x̄² + ȳ²)(σ_x² + σ_y²)); 1 where both are 0, 0 where the first alone is."""
+    """Compute 4 x̄ȳσ_xy / ((x̄² + ȳ²)(σ_x² + σ_y²)) of a block.
+
+    The result is 1 where dividend and divisor are 0, and 0 where the dividend alone is 0.
+    """
     freedom = values.size - 1 + _EPSILON
     inside = np.count_nonzero(truth)
     mean_x, mean_y = float(values.mean()), inside / values.size
-    # Differences before squares: whether a block is flat must not hang on rounding errors.
+    # The mean is subtracted before squaring, so that a flat block has exactly zero variance.
     off = values - mean_x
     variances = (float(np.vdot(off, off)) + inside * (1 - mean_y)) / freedom
     mixed = 0 < inside < values.size

@@ -1,4 +1,4 @@
-"""Weighted F-measure: an error weighs by where it lies (Margolin et al., CVPR 2014)."""
+"""Weighted F-measure: the weight of an error depends on its place (Margolin et al., CVPR 2014)."""
 
 from __future__ import annotations
 
@@ -24,17 +24,22 @@ _EPSILON = float(np.spacing(1.0))
 
 
 def weighted_f(prediction: Map, truth: Mask) -> float:
-    """F^w = 2 P^w R^w / (P^w + R^w) (eq. 8, β = 1).
+    """Compute F^w = 2 P^w R^w / (P^w + R^w) (eq. 8, β = 1).
 
-    Errors inside the object are forgiven as far as their neighbourhood is right; errors outside
-    weigh from 1 at the object to 2 far away. An empty ground truth scores 0.
+    An error inside the object counts less if its neighbourhood is right. An error outside has a
+    weight from 1 beside the object to 2 far away from it. For an empty ground truth the score is 0.
 
     Args:
-        prediction: floating (H, W) in [0, 1].
-        truth: bool (H, W).
+        prediction: saliency map, floating (H, W) in [0, 1].
+        truth: ground truth, bool (H, W).
 
     Returns:
-        In [0, 1].
+        The score, in [0, 1].
+
+    >>> truth = np.zeros((20, 20), bool)
+    >>> truth[5:15, 5:15] = True
+    >>> round(weighted_f(truth.astype(float), truth), 6)
+    1.0
     """
     if not truth.any():
         return 0.0
@@ -50,9 +55,9 @@ def weighted_f(prediction: Map, truth: Mask) -> float:
 
 
 def _importance(truth: Mask) -> Weights:
-    """Weight 2 - ½^(d / 5) of each pixel at distance d of the object (eq. 6).
+    """The weight 2 - ½^(d / 5) of each pixel at a distance of d pixels from the object (eq. 6).
 
-    In float32, as the distance is: its rounding errors average out over the pixels.
+    It is float32, as the distance is: rounding errors average out over the pixels.
     """
     import cv2
 
@@ -63,10 +68,10 @@ def _importance(truth: Mask) -> Weights:
 
 
 def _forgiving(error: Floats, truth: Mask) -> Floats:
-    """Errors of the object's pixels, none above the Gaussian mean around it (eqs. 3 and 5).
+    """The errors of the object's pixels, each at most the Gaussian mean around it (eqs. 3 and 5).
 
-    Background takes the error of the object pixel nearest to it, so that the object's edge is
-    judged by the object; only what the kernel can reach around the object is computed.
+    A background pixel takes the error of the nearest object pixel, so that the object alone
+    decides at its edge. Only what the kernel reaches around the object is computed.
     """
     import cv2
 
@@ -87,14 +92,14 @@ def _forgiving(error: Floats, truth: Mask) -> Floats:
 
 
 def _nearest(truth: Mask) -> tuple[Places, Places]:
-    """Background that the kernel reaches from the object, and the object pixel nearest to each.
+    """Find the background pixels that the kernel reaches, and the object pixel nearest to each.
 
-    Rings of growing distance are searched until all have found one. Of several that are equally
-    near, the leftmost is taken, and of these the topmost, as SciPy's feature transform does; the
-    measure is sensitive to the choice.
+    Rings of growing distance are searched until each pixel has its neighbour. Of several object
+    pixels at the same distance, the leftmost is taken, and of these the topmost, as SciPy's feature
+    transform does; the measure is sensitive to this choice.
 
     Returns:
-        Two (N,): flat places of background pixels and of object pixels.
+        Two arrays (N,): flat indices of background pixels, and of object pixels.
     """
     import cv2
 
@@ -111,9 +116,9 @@ def _nearest(truth: Mask) -> tuple[Places, Places]:
         if not len(waiting):
             break
         around = places.take(waiting)[:, None] + (down * across + right)
-        found = flat.take(around)
-        rank = found.argmax(axis=1)
-        hit = found.any(axis=1)
+        inside = flat.take(around)
+        rank = inside.argmax(axis=1)
+        hit = inside.any(axis=1)
         nearest[waiting[hit]] = around[hit, rank[hit]]
         waiting = waiting[~hit]
     rows, columns = np.divmod(nearest, across)
@@ -122,9 +127,9 @@ def _nearest(truth: Mask) -> tuple[Places, Places]:
 
 @cache
 def _rings() -> list[tuple[Places, Places]]:
-    """Offsets (down, right) of the same distance, the nearest first, leftmost and topmost first.
+    """Offsets (down, right) grouped by distance, the nearest first; in each, left and top first.
 
-    What a square kernel reaches lies within √2 times its half side.
+    A square kernel reaches √2 times half its side.
     """
     side = range(-REACH - 1, REACH + 2)
     by_distance: dict[int, list[tuple[int, int]]] = {}
