@@ -268,7 +268,9 @@ def test_misuse_is_named() -> None:
         metrics.intervals()
     with pytest.raises(InputError, match="`samples` -1: must be at least 0"):
         accumulate([], samples=-1)
-    with pytest.raises(InputError, match="20 resampled sets of seed 0 cannot be merged into scores with 0"):
+    with pytest.raises(
+        InputError, match="20 resampled sets of seed 0 cannot be merged into scores with 0"
+    ):
         metrics.merge(accumulate([]))
     for confidence in (0.0, 1.0, float("nan")):
         with pytest.raises(InputError, match="confidence"):
