@@ -1,4 +1,4 @@
-"""Benchmark runs: one pass over the photos, every protocol at once, one JSON with intervals."""
+"""Benchmark runs: one pass over the photos scores a method by all protocols, with intervals."""
 
 from __future__ import annotations
 
@@ -51,40 +51,43 @@ def score(
     seed: int = 0,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> dict[str, Result]:
-    """Score a method on a benchmark. It is called once for each photo.
+    """Score a method on a benchmark.
 
-    For a report's pictures it is called again, for 60 photos at most: that is cheaper than keeping
-    every map until it is known which are wanted. Memory does not grow with the number of photos but
-    for their names and paths (:class:`eval.images.ImageMetrics`).
+    The method is called once for each photo. For the pictures of a report it is called again, for
+    60 photos at most; this is cheaper than keeping every map until it is known which photos are
+    shown. Of the photos, only names and paths stay in memory (:class:`eval.images.ImageMetrics`).
 
     Args:
-        predict: takes a photo's path, returns its saliency map, float32 (H, W) in [0, 1];
-            :func:`saved_maps` makes one of a folder of maps.
-        pairs: of :func:`data.benchmarks.find_pairs`.
-        protocols: at least one; all are served by the same maps.
-        progress: show a bar on stderr.
-        benchmark: its name in the result; the folder's name when left out.
-        method: what is scored, JSON-able, for the result (``kind``, ``name``, and what made it).
-        output: JSON file to write; the per-image tables go beside it as ``NAME.PROTOCOL.csv``.
-        report: HTML file to write (:mod:`eval.report`).
-        seed: of the bootstrap intervals.
-        samples: bootstrap samples.
+        predict: the method: a function from a photo's path to its saliency map, float32 (H, W) in
+            [0, 1]. :func:`saved_maps` makes such a function of a folder of maps.
+        pairs: photos and their masks (:func:`data.benchmarks.find_pairs`).
+        protocols: at least one protocol; all of them see the same maps.
+        progress: if True, show a progress bar on stderr.
+        benchmark: the benchmark's name in the result; by default, the name of its folder.
+        method: description of the method for the result, as values that JSON can hold: its
+            ``kind``, its ``name``, and what made it.
+        output: path of the JSON file to write; the per-image tables are written beside it as
+            ``NAME.PROTOCOL.csv``. None writes neither.
+        report: path of the HTML report to write (:mod:`eval.report`); None writes none.
+        seed: seed of the bootstrap.
+        samples: number of resampled sets of the bootstrap.
 
     Returns:
-        Protocol name to result: ``protocol``, ``protocol_settings``, ``benchmark``,
-        ``fingerprint``, ``images``, ``method`` (where it was given), ``metrics`` and
-        ``intervals`` (metric name to value and to [low, high]), ``bootstrap`` (how the intervals
-        were made), ``code_version``.
+        Protocol name to result. A result has the keys ``protocol``, ``protocol_settings``,
+        ``benchmark``, ``fingerprint``, ``images`` (their number), ``method`` (if it was given),
+        ``metrics`` (metric name to value), ``intervals`` (metric name to [low, high]),
+        ``bootstrap`` (how the intervals were made) and ``code_version``.
 
     Raises:
-        InputError: no pairs or no protocol, unreadable photos or masks (all of them listed), or a
-            map that is none. No score is given of what is left.
+        InputError: there is no pair or no protocol, photos or masks cannot be read (the message
+            lists all of them), or the method returns something that is not a saliency map. There is
+            no score of a part of the photos.
     """
     if not pairs:
-        raise InputError("no pairs to score")
+        raise InputError("`pairs`: there are no pairs to score; at least one is needed")
     if not protocols:
-        raise InputError("no protocol to score by")
-    metrics = [ImageMetrics(each, samples=samples, seed=seed) for each in protocols]
+        raise InputError("`protocols`: there is no protocol to score by; at least one is needed")
+    metrics = [ImageMetrics(protocol, samples=samples, seed=seed) for protocol in protocols]
     _one_pass(predict, pairs, metrics, progress)
     common = {
         "benchmark": benchmark or benchmark_name(pairs),
@@ -92,11 +95,14 @@ def score(
         "images": len(pairs),
         **({} if method is None else {"method": method}),
     }
-    results = {each.protocol.name: _result(each, common, seed, samples) for each in metrics}
+    results = {
+        accumulator.protocol.name: _result(accumulator, common, seed, samples)
+        for accumulator in metrics
+    }
     if output is not None:
-        for each in metrics:
-            _write_table(table_path(output, each.protocol.name), each)
-        write_scores(output, results)  # last: where it lies, the tables are whole
+        for accumulator in metrics:
+            _write_table(table_path(output, accumulator.protocol.name), accumulator)
+        write_scores(output, results)  # last: if it is there, the tables are complete
     if report is not None:
         write_report(
             report, results, metrics, pairs, lambda pair: _map_and_truth(predict, pair), progress
@@ -107,7 +113,7 @@ def score(
 def _one_pass(
     predict: Predictor, pairs: Sequence[Pair], metrics: Sequence[ImageMetrics], progress: bool
 ) -> None:
-    """Every map once, into the metrics of every protocol."""
+    """Compute every map once, and add it to the metrics of every protocol."""
     bar = progress_bar(len(pairs), unit="img", label="score") if progress else None
     with nullcontext() if bar is None else bar:
         for position, pair in enumerate(pairs):
@@ -115,20 +121,20 @@ def _one_pass(
                 saliency_map, truth = _map_and_truth(predict, pair)
             except InputError as error:
                 raise _all_unreadable(error, pairs[position:]) from None
-            for each in metrics:
-                each.update(saliency_map, truth, pair.name)
+            for accumulator in metrics:
+                accumulator.update(saliency_map, truth, pair.name)
             if bar is not None:
                 bar.update()
 
 
 def _map_and_truth(predict: Predictor, pair: Pair) -> tuple[SaliencyMap, SaliencyMap]:
-    """A photo's saliency map and ground truth, of the same size."""
+    """The saliency map of a photo and its ground truth, both of the same size."""
     truth = read_mask(pair.mask)
     return resize_map(predict(pair.image), truth.shape, pair.name), truth
 
 
 def _all_unreadable(first: InputError, pairs: Sequence[Pair]) -> InputError:
-    """The error of a pair, with every later file that cannot be read either."""
+    """One error that names the first unreadable file and all later ones."""
     problems = unreadable(pairs)
     if str(first) not in problems:
         problems.insert(0, str(first))
@@ -138,42 +144,45 @@ def _all_unreadable(first: InputError, pairs: Sequence[Pair]) -> InputError:
 
 
 def _result(metrics: ImageMetrics, common: Result, seed: int, samples: int) -> Result:
-    made = {"kind": "poisson", "confidence": CONFIDENCE, "samples": samples, "seed": seed}
+    """The result of one protocol."""
+    bootstrap = {"kind": "poisson", "confidence": CONFIDENCE, "samples": samples, "seed": seed}
     return {
         "protocol": metrics.protocol.name,
         "protocol_settings": metrics.protocol.settings(),
         **common,
         "metrics": metrics.compute(),
         "intervals": metrics.intervals(confidence=CONFIDENCE),
-        "bootstrap": made,
+        "bootstrap": bootstrap,
         "code_version": code_version(),
     }
 
 
 def saved_maps(folder: Path | str, pairs: Sequence[Pair]) -> Predictor:
-    """The maps of any method: one grey image with the stem of each photo, 8 or 16 bit.
+    """Read the saliency maps of any method from a folder.
 
-    Maps of photos that are not in the benchmark are left alone.
+    A map is a grey image, 8 or 16 bit, whose file name without its suffix is that of the photo: for
+    ``images/0001.jpg``, for instance, ``maps/0001.png``. Other files are ignored.
 
     Args:
-        folder: of the maps.
-        pairs: of the benchmark.
+        folder: folder with the maps.
+        pairs: photos and masks of the benchmark.
 
     Returns:
-        What :func:`score` takes: from a photo's path to its map. It raises InputError for a file
-        that is not a grey image.
+        The function that :func:`score` needs, from a photo's path to its map. It raises InputError
+        if the file is not a grey image.
 
     Raises:
-        InputError: no such folder, photos without a map (listed), or two maps of one photo.
+        InputError: there is no such folder, photos have no map (the message lists them), or a
+            photo has two maps.
     """
-    of_photo = _find_maps(Path(folder), pairs)
-    return lambda photo: read_grey(of_photo[photo])
+    maps = _find_maps(Path(folder), pairs)
+    return lambda photo: read_grey(maps[photo])
 
 
 def _find_maps(folder: Path, pairs: Sequence[Pair]) -> dict[Path, Path]:
-    """The map of each pair's photo."""
+    """Find the map of each photo: the photo's path to the map's path."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of saliency maps")
+        raise InputError(f"{folder}: there is no such folder; a folder of saliency maps is needed")
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in photo_suffixes() and not path.name.startswith("."):
@@ -190,19 +199,23 @@ def _find_maps(folder: Path, pairs: Sequence[Pair]) -> dict[Path, Path]:
 
 
 def resize_map(prediction: Any, shape: tuple[int, ...], name: str = "") -> SaliencyMap:
-    """A saliency map at the ground truth's size.
+    """Bring a saliency map to the size of the ground truth.
+
+    The interpolation is bilinear, with aligned pixel centres; a map that shrinks is anti-aliased.
 
     Args:
-        prediction: (h, w) in [0, 1].
+        prediction: saliency map (h, w) in [0, 1].
         shape: (H, W) of the ground truth.
-        name: the photo's name, for errors.
+        name: the photo's name, for messages.
 
     Returns:
-        float32 (H, W) in [0, 1]: bilinear, pixel centres aligned, anti-aliased when it shrinks;
-        the map itself when it has that size already.
+        float32 (H, W) in [0, 1]. A map that has this size already is returned as it is.
 
     Raises:
-        InputError: not two-dimensional.
+        InputError: the map is not two-dimensional, or empty.
+
+    >>> resize_map(np.zeros((2, 2)), (3, 4)).shape
+    (3, 4)
     """
     saliency_map = np.asarray(prediction, dtype=np.float32)
     if saliency_map.shape == shape:
@@ -216,27 +229,32 @@ def resize_map(prediction: Any, shape: tuple[int, ...], name: str = "") -> Salie
 
 
 def document(results: dict[str, Result]) -> Result | list[Result]:
-    """What is written as JSON: the result of one protocol, or a list of several."""
+    """The value that is written as JSON: the result of one protocol, or a list of several."""
     listed = list(results.values())
     return listed[0] if len(listed) == 1 else listed
 
 
 def write_scores(path: Path | str, results: dict[str, Result]) -> None:
-    """Write :func:`document` as JSON, whole or not at all."""
+    """Write :func:`document` as JSON. The file is complete, or it is not written at all."""
     write_json(path, document(results))
 
 
 def table_path(output: Path | str, protocol: str) -> Path:
-    """Where the per-image table of a score's file lies."""
+    """The path of the per-image table that lies beside a score's file.
+
+    >>> str(table_path("ecssd.json", "pysod"))
+    'ecssd.pysod.csv'
+    """
     return Path(output).with_suffix(f".{protocol}.csv")
 
 
 def _write_table(path: Path, metrics: ImageMetrics) -> None:
+    """Write the per-image table as CSV."""
     rows = metrics.per_image()
     first = next(rows)
     with (
         replacing(path) as temporary,
-        # A photo's name may be no text at all; its bytes go through as they are.
+        # A file name need not be valid text; its bytes are written as they are.
         open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.DictWriter(file, fieldnames=list(first))

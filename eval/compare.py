@@ -1,4 +1,4 @@
-"""Two scores of the same photos: the paired difference, and whether it is more than chance."""
+"""Compares two scores of the same photos: the paired difference, and whether it may be chance."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from saliency.foundation.errors import InputError
 Result = dict[str, Any]
 Columns = dict[str, Floats]
 Statistic = Callable[[Floats, Columns], Floats]
-"""(B, N) multiplicities of the images and their columns to (B,) values of a metric."""
+"""How often each of N images occurs in B sets, (B, N), and columns (N,), to metric values (B,)."""
 SETTINGS = ("metrics", "averaging", "beta_squared", "empty_iou")
-"""What a comparison must know of a protocol."""
+"""Settings of a protocol without which a comparison is impossible."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Difference:
     """One metric of two scores.
 
     Attributes:
-        a: the first score's value.
-        b: the second score's value.
-        difference: a - b, as its interval has it: with each score's best threshold held fixed.
+        a: value of the first score.
+        b: value of the second score.
+        difference: a - b. For a metric with a best threshold, each score keeps its own best
+            threshold on every resampled set, so this may differ from a - b in the last digits.
         interval: bootstrap interval of the difference over images, [low, high].
-        distinguishable: whether the interval leaves out zero.
+        distinguishable: True if the interval does not contain zero.
     """
 
     a: float
@@ -50,25 +51,26 @@ class Difference:
 def compare(
     first: Path | str, second: Path | str, *, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
 ) -> list[Result]:
-    """Paired differences of two scores, from the per-image tables beside them.
+    """Compute the paired differences of two scores from the per-image tables beside their files.
 
-    The same resampled images serve both scores (Efron & Tibshirani 1993, §13), so that what is
-    hard for both cancels. A metric that is no function of per-image values is left out and named.
+    Both scores are computed on the same resampled images (Efron & Tibshirani 1993, §13). Photos
+    that are hard for both methods therefore do not widen the interval of the difference. A metric
+    that does not follow from the per-image tables is left out, and is named in the result.
 
     Args:
-        first: JSON file A of a benchmark run.
-        second: JSON file B, of the same photos by the same protocols.
-        samples: bootstrap samples.
-        seed: of the resampling.
+        first: path of score A, a JSON file that a benchmark run has written.
+        second: path of score B, of the same photos and by the same protocols.
+        samples: number of resampled sets of the bootstrap.
+        seed: seed of the resampling.
 
     Returns:
-        For each protocol ``a``, ``b`` (the files), ``protocol``, ``benchmark``, ``fingerprint``,
-        ``images``, ``differences`` (metric name to the fields of :class:`Difference`),
-        ``not_compared`` (metric names) and ``bootstrap``.
+        One result for each protocol. It has the keys ``a`` and ``b`` (the files), ``protocol``,
+        ``benchmark``, ``fingerprint``, ``images`` (their number), ``differences`` (metric name to
+        the fields of :class:`Difference`), ``not_compared`` (metric names) and ``bootstrap``.
 
     Raises:
-        InputError: a file or table is missing or none of this program, or the scores are of
-            different photos or protocols.
+        InputError: a file or a table is missing or was not written by this program, or the scores
+            are of different photos or protocols.
     """
     left, right = read_scores(first), read_scores(second)
     if left.keys() != right.keys():
@@ -96,23 +98,31 @@ def compare(
 
 
 def read_scores(path: Path | str) -> dict[str, Result]:
-    """The results in a score's file, by protocol.
+    """Read the results in the file of a score: protocol name to result.
 
     Raises:
-        InputError: missing, or not a score.
+        InputError: there is no such file, or it is not the file of a score.
     """
     content = read_json(path)
     results = content if isinstance(content, list) else [content]
     needed = {"protocol", "protocol_settings", "benchmark", "fingerprint", "images", "metrics"}
-    if not results or not all(isinstance(each, dict) and needed <= each.keys() for each in results):
-        raise InputError(f"{path}: not a score; needed: the file of `saliency eval --out`")
+    if not results or not all(
+        isinstance(result, dict) and needed <= result.keys() for result in results
+    ):
+        raise InputError(
+            f"{path}: is not a score; the file that `saliency eval --out` writes is needed"
+        )
     for result in results:
         _check_settings(path, result)
     return {result["protocol"]: result for result in results}
 
 
 def _check_settings(path: Path | str, result: Result) -> None:
-    """That a score says how it was computed, and has each metric that it says it has."""
+    """Check that a score says how it was computed, and has each metric that it claims to have.
+
+    Raises:
+        InputError: it does not.
+    """
     protocol, settings, metrics = (
         result[name] for name in ("protocol", "protocol_settings", "metrics")
     )
@@ -134,10 +144,10 @@ def _check_settings(path: Path | str, result: Result) -> None:
 
 
 def read_table(path: Path | str, protocol: str) -> tuple[list[str], Columns]:
-    """The per-image table beside a score: names, and each other column as (N,).
+    """Read the per-image table beside a score: the images' names, and each other column, (N,).
 
     Raises:
-        InputError: missing or damaged.
+        InputError: the table is missing or damaged.
     """
     table = table_path(path, protocol)
     try:
@@ -153,7 +163,11 @@ def read_table(path: Path | str, protocol: str) -> tuple[list[str], Columns]:
 
 
 def _check_same(first: Path | str, second: Path | str, a: Result, b: Result) -> None:
-    """That both scores are of the same files by the same settings."""
+    """Check that both scores are of the same files and by the same settings.
+
+    Raises:
+        InputError: they are not.
+    """
     if a["fingerprint"] != b["fingerprint"]:
         raise InputError(
             f"{first} and {second} scored different photos or masks ({a['benchmark']}, "
@@ -175,7 +189,7 @@ def _paired(
     left: tuple[list[str], Columns],
     right: tuple[list[str], Columns],
 ) -> tuple[Columns, Columns]:
-    """Both tables' columns with the images in the same order."""
+    """The columns of both tables, with the images in the same order."""
     (names, columns), (others, other_columns) = left, right
     if sorted(names) != sorted(others) or not names or columns.keys() != other_columns.keys():
         raise InputError(f"{first} and {second}: their tables have different images or columns")
@@ -191,7 +205,7 @@ def _paired(
 def _differences(
     a: Result, b: Result, tables: tuple[Columns, Columns], samples: int, seed: int
 ) -> Result:
-    """Differences of every metric that the tables determine, and the names of the others."""
+    """Compute the differences of all metrics that follow from the tables, and name the others."""
     settings = a["protocol_settings"]
     names = settings["metrics"].split()
     statistics = {name: statistic(name, settings, tables[0]) for name in names}
@@ -222,12 +236,12 @@ def _differences(
 
 
 def statistic(name: str, settings: Result, columns: Columns) -> Statistic | None:
-    """How a metric follows from the per-image columns; None where it does not.
+    """The function by which a metric follows from the per-image columns; None if there is none.
 
     Args:
-        name: of the metric.
-        settings: the protocol's, as a score's file has them.
-        columns: of the table.
+        name: name of the metric.
+        settings: settings of the protocol, as the file of a score has them.
+        columns: columns of the per-image table.
     """
     averaging = settings["averaging"]
     if name == "pooled_iou":
@@ -257,9 +271,10 @@ def statistic(name: str, settings: Result, columns: Columns) -> Statistic | None
 
 
 def _from_terms(name: str, settings: Result, columns: Columns) -> Statistic | None:
-    """A metric of another package as the function of its summed terms; None where it is unknown.
+    """The function by which a metric of another package follows from the sums of its terms.
 
-    The columns have its terms if these are numbers, not curves.
+    It is None if the metric or the protocol is not installed, or if a term is a curve, which the
+    table does not have.
     """
     protocol = PROTOCOLS.get(settings.get("name", ""))
     metric = METRICS.get(name)
@@ -267,35 +282,36 @@ def _from_terms(name: str, settings: Result, columns: Columns) -> Statistic | No
         return None
     value = metric.value
 
-    def statistic_of(counts: Floats, table: Columns) -> Floats:
+    def from_sums(counts: Floats, table: Columns) -> Floats:
         sums = {column: counts @ values for column, values in table.items()}
         return value(sums | {"images": counts.sum(axis=1)}, protocol)
 
     try:
-        statistic_of(np.ones((1, len(next(iter(columns.values()))))), columns)
-    except KeyError:  # a term of it is no column
+        from_sums(np.ones((1, len(next(iter(columns.values()))))), columns)
+    except KeyError:  # the table has no column of this term
         return None
-    return statistic_of
+    return from_sums
 
 
 def _mean(counts: Floats, column: Floats) -> Floats:
+    """The mean of a column over each set of images."""
     mean: Floats = counts @ column / counts.sum(axis=1)
     return mean
 
 
 def describe(compared: list[Result]) -> str:
-    """One line a metric: both values, their difference, its interval, and the verdict."""
+    """Write one line for each metric: both values, their difference, its interval, the verdict."""
     lines = []
     for result in compared:
         lines.append(
             f"A {result['a']}, B {result['b']}: {result['benchmark']}, {result['images']} images, "
             f"protocol {result['protocol']}; A - B, paired, 95 % interval over images"
         )
-        for name, each in result["differences"].items():
-            low, high = each["interval"]
-            verdict = "differs" if each["distinguishable"] else "not distinguishable from zero"
+        for name, values in result["differences"].items():
+            low, high = values["interval"]
+            verdict = "differs" if values["distinguishable"] else "not distinguishable from zero"
             lines.append(
-                f"  {name:12} {each['a']:.4f}  {each['b']:.4f}  {each['difference']:+.4f} "
+                f"  {name:12} {values['a']:.4f}  {values['b']:.4f}  {values['difference']:+.4f} "
                 f"[{low:+.4f}, {high:+.4f}]  {verdict}"
             )
         if result["not_compared"]:

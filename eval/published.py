@@ -221,7 +221,8 @@ def recognise(benchmark: str) -> DataSet | None:
     >>> recognise("duts_te-fifth").name
     'DUTS-TE'
     """
-    return next((each for each in DATA_SETS if _pattern(each.name).search(benchmark.lower())), None)
+    name = benchmark.lower()
+    return next((known for known in DATA_SETS if _pattern(known.name).search(name)), None)
 
 
 def _pattern(name: str) -> re.Pattern[str]:
