@@ -10,12 +10,12 @@ import argparse
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from contextlib import nullcontext
 
 from data.config import code_version
-from saliency.foundation.errors import SaliencyError, SkippedWarning, UsageError
+from saliency.cli.process import Terminated, short_waits, skipped_in_one_line, terminable
+from saliency.foundation.errors import SaliencyError, UsageError
 
 COMMANDS = {
     "discover": "find a generator's background-removal direction",
@@ -30,26 +30,33 @@ COMMANDS = {
     "recipes": "settings named after the papers, for --recipe",
 }
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
-INTERRUPTED = 130
-SPINS = "5000"
-"""How often a waiting thread of GNU OpenMP looks again before it sleeps. Its default, hundreds of
-thousands, keeps a core from whatever else wants it: beside another busy program every layer of a
-network waits for threads that wait (``benchmarks/busy_machine.py``)."""
-
-_python_shows = warnings.showwarning
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0 done, 1 failed, 2 wrong usage, 3 done in part (inputs were skipped, each named).
+    0 done, 1 failed, 2 wrong usage, 3 done in part (inputs were skipped, each named), 130
+    interrupted, 143 terminated.
+
+    Args:
+        argv: the words after the program's name. Without them it is the program that runs, and
+            SIGTERM is handled; in each case the process is left as it was.
     """
-    warnings.showwarning = _show_warning
-    if "OMP_WAIT_POLICY" not in os.environ:  # read when PyTorch is loaded, which is later
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-    arguments_given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(arguments_given).parse_args(arguments_given)
+    words = sys.argv[1:] if argv is None else list(argv)
+    with skipped_in_one_line(), short_waits():
+        try:
+            with terminable() if argv is None else nullcontext():
+                return _run(words)
+        except KeyboardInterrupt as error:
+            print("saliency: interrupted; the same command goes on from here", file=sys.stderr)
+            return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
+    """Parse the command line and run the command, with one line for each kind of failure."""
     try:
+        arguments = _parser(words).parse_args(words)
         status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -62,24 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         return _complain(error, FAILED)
-    except KeyboardInterrupt:
-        print("saliency: interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Skipped inputs in one line, once each; anything else as Python does."""
-    if issubclass(category, SkippedWarning):
-        print(f"saliency: skipped: {message}", file=sys.stderr)
-    else:
-        _python_shows(message, category, filename, lineno, file, line)
 
 
 def _complain(error: Exception, status: int) -> int:
