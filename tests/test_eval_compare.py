@@ -171,7 +171,7 @@ def test_the_command(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         assert main(["eval", *before, "compare", *files, *after]) == 0
         assert len(json.loads(capsys.readouterr().out)) == len(PROTOCOLS)
     assert main(["eval", "--benchmark", "x", "compare", *files]) == 2
-    assert "--benchmark: not an option of" in capsys.readouterr().err
+    assert "--benchmark: `saliency eval compare` has no such option" in capsys.readouterr().err
     assert main(["eval", "compare", files[0], str(tmp_path / "none.json")]) == 1
     assert main(["eval", "--list-protocols"]) == 0
     assert "boundary_f" in capsys.readouterr().out

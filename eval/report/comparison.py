@@ -38,7 +38,7 @@ def published_tables(results: Mapping[str, Result]) -> Markup:
             f"orientation, these are the published scores on {len(DATA_SETS)} others; they are of "
             "other photos and cannot be compared with the table above."
         )
-        tables = [_published_table(each, {}) for each in DATA_SETS]
+        tables = [_published_table(known, {}) for known in DATA_SETS]
         return join(tag("p", note, class_="note"), tables, FOOTNOTES)
     notes = []
     if first["images"] != data_set.photos:
@@ -86,13 +86,13 @@ FOOTNOTES = tag(
 
 def _published_table(data_set: DataSet, results: Mapping[str, Result]) -> Markup:
     """One data set: methods by mean F, methods by IoU, and those trained on masks."""
-    rated = [(each, each.scores[data_set]) for each in PUBLISHED if data_set in each.scores]
+    rated = [(method, method.scores[data_set]) for method in PUBLISHED if data_set in method.scores]
     unsupervised = [row for row in rated if row[0].kind != "masks"]
     supervised = [row for row in rated if row[0].kind == "masks"]
     own = list(results.values())
     by_mean_f = _ordered(
         [row for row in unsupervised if row[1].mean_f is not None],
-        [each for each in own if each["protocol"] == MEAN_F_PROTOCOL],
+        [result for result in own if result["protocol"] == MEAN_F_PROTOCOL],
         lambda figures: figures.mean_f,
     )
     by_iou = _ordered(

@@ -1,4 +1,4 @@
-"""A report's diagrams, drawn as inline SVG; colours come from the page's style sheet."""
+"""The diagrams of a report as inline SVG; their colours come from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 44
 BINS = 20
 STYLES = 4
-"""Line styles in the style sheet, each a colour and a dash; more series begin again."""
+"""Number of line styles (a colour and a dash each) in the style sheet; more lines begin again."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: what it shows, its range, and where its ticks are."""
+    """One axis: its label, its range, and the places of its ticks."""
 
     label: str
     low: float = 0.0
@@ -35,7 +35,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """One line: points (T,), an optional band around it, and one point that is marked."""
+    """One line of T points, with an optional band around it and an optional marked point."""
 
     name: str
     x: Floats
@@ -55,25 +55,25 @@ def count_axis(label: str, highest: float) -> Axis:
 
 
 def line_chart(title: str, text: str, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
-    """Lines in a frame.
+    """Draw lines in a frame.
 
     Args:
-        title: of the diagram.
-        text: what it shows, for those who cannot see it.
+        title: title of the diagram.
+        text: description of the diagram for readers who cannot see it.
         x: horizontal axis.
         y: vertical axis.
-        series: at most a few lines.
+        series: the lines, a few at most.
     """
     drawn = [
-        tag("g", _band(x, y, each), _line(x, y, each), _marker(x, y, each),
+        tag("g", _band(x, y, line), _line(x, y, line), _marker(x, y, line),
             class_=f"series style-{index % STYLES}")
-        for index, each in enumerate(series)
+        for index, line in enumerate(series)
     ]  # fmt: skip
     return _frame(title, text, x, y, drawn)
 
 
 def legend(names: Sequence[str]) -> Markup:
-    """Which line is which, for several charts of the same series."""
+    """The legend of several charts that show the same series."""
     items = []
     for index, name in enumerate(names):
         line = tag("path", d="M1 6H33", class_="line")
@@ -83,12 +83,12 @@ def legend(names: Sequence[str]) -> Markup:
 
 
 def histogram(title: str, x: Axis, values: Floats) -> Markup:
-    """How often values occur, in 20 bins over the axis, with their mean and median.
+    """Draw how often values occur, in 20 bins over the axis, with their mean and median.
 
     Args:
-        title: of the diagram.
-        x: horizontal axis; all values lie on it.
-        values: (N,).
+        title: title of the diagram.
+        x: horizontal axis; all values are in its range.
+        values: the values, (N,).
     """
     counts, edges = np.histogram(values, BINS, (x.low, x.high))
     y = count_axis("images", counts.max())
@@ -115,14 +115,14 @@ def histogram(title: str, x: Axis, values: Floats) -> Markup:
 def interval_chart(
     title: str, text: str, y: Axis, label: str, points: Sequence[tuple[str, str, Floats]]
 ) -> Markup:
-    """A value with its interval for each of a few groups.
+    """Draw a value with its interval for each of a few groups.
 
     Args:
-        title: of the diagram.
-        text: what it shows, for those who cannot see it.
+        title: title of the diagram.
+        text: description of the diagram for readers who cannot see it.
         y: vertical axis.
-        label: of the groups.
-        points: each group's name, a note below it, and (value, low, high).
+        label: label of the groups.
+        points: for each group its name, a note, and (value, low, high).
     """
     x = Axis(label, 0, len(points), ())
     drawn = []
@@ -143,7 +143,7 @@ def interval_chart(
 
 
 def _frame(title: str, text: str, x: Axis, y: Axis, content: Child) -> Markup:
-    """Axes, grid and labels around the content; the title is unique on the page."""
+    """Draw axes, grid and labels around the content. No two diagrams may have the same title."""
     identifier = "chart-" + re.sub("[^a-z0-9]+", "-", title.lower())
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts: list[Markup] = []
@@ -196,9 +196,9 @@ def _marker(x: Axis, y: Axis, series: Series) -> Markup | None:
 
 
 def _mark(x: Axis, value: float, name: str, anchor: str) -> Markup:
-    """A vertical line with its name and value above the frame."""
+    """Draw a vertical line with its name and value above the frame."""
     across = _across(x, value)
-    # Near the sides there is room towards the middle only.
+    # Near the sides of the frame, there is room only towards its middle.
     if across < LEFT + 70:
         anchor = "start"
     if across > WIDTH - RIGHT - 70:

@@ -1,4 +1,4 @@
-"""HTML and SVG in which every string from outside is escaped, because nothing else is possible."""
+"""HTML and SVG as text; every string that is not markup already is escaped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 VOID = frozenset({"br", "col", "hr", "img", "input", "meta"})
 UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-"""Control characters, and the surrogates that stand for undecodable bytes of file names."""
+"""Control characters, and surrogates, which stand for undecodable bytes of file names."""
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is HTML already and is not escaped again."""
 
     __slots__ = ()
 
@@ -22,13 +22,15 @@ Attribute = str | float | bool | None
 
 
 def tag(name: str, *children: Child, **attributes: Attribute) -> Markup:
-    """One element.
+    """Make one element.
 
     Args:
-        name: of the element.
-        children: text (escaped), :class:`Markup`, nested iterables of these; None is left out.
-        attributes: escaped. A trailing underscore is dropped and others become hyphens
-            (``class_``, ``aria_label``); None and False leave the attribute out, True sets it bare.
+        name: name of the element.
+        children: text, which is escaped, :class:`Markup`, or iterables of these, nested as you
+            like. None is left out.
+        attributes: attributes, whose values are escaped. In their names, a trailing underscore is
+            dropped and others become hyphens (``class_``, ``aria_label``). None and False leave the
+            attribute out; True writes its name alone.
 
     >>> tag("a", "1 < 2", href="?x&y", class_="wide")
     '<a href="?x&amp;y" class="wide">1 &lt; 2</a>'
@@ -40,12 +42,12 @@ def tag(name: str, *children: Child, **attributes: Attribute) -> Markup:
 
 
 def join(*children: Child) -> Markup:
-    """Children one after another."""
+    """Join children, one after another."""
     return Markup("".join(_text(child) for child in children))
 
 
 def escape(text: str) -> Markup:
-    """Text as it may stand in HTML, in elements and in quoted attributes."""
+    """Escape text for HTML, in elements and in quoted attributes."""
     return Markup(html.escape(UNWRITABLE.sub("\ufffd", text)))
 
 

@@ -1,7 +1,7 @@
-"""The report of a score: one HTML file with tables, curves, and the best and worst photos.
+"""The page of a report: tables, curves, and the best, median and worst photos in one HTML file.
 
-Nothing in it comes from elsewhere: style, diagrams and pictures are inside, there are no scripts,
-and its own content policy forbids the browser to load anything.
+The file is complete by itself: it contains its style, diagrams and pictures, and no scripts. Its
+own content policy forbids the browser to load anything else.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from eval.report.tables import (
     score_table,
     value_table,
 )
+from eval.report.terms import terms
 from saliency.foundation.images import to_rgb
 
 Result = dict[str, Any]
@@ -46,10 +47,10 @@ Row = Mapping[str, Any]
 MapAndTruth = Callable[[Pair], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 SHOWN = 20
-"""Photos in each of the three galleries, at most."""
+"""Largest number of photos in each of the three galleries."""
 HEADLINE = ("max_f", "iou", "accuracy", "mae")
 AREAS = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)
-"""Edges of the classes of object size, as shares of the photo."""
+"""Limits of the classes of object size, as shares of the photo."""
 TEMPLATE = "report.html"
 
 
@@ -61,20 +62,21 @@ def write_report(
     read: MapAndTruth,
     progress: bool = True,
 ) -> None:
-    """Write the report of one pass over a benchmark, whole or not at all.
+    """Write the report of a benchmark run. The file is complete, or it is not written at all.
 
     Args:
-        path: HTML file to write.
-        results: protocol name to result, of :func:`eval.benchmark.score`. The first ranks the
-            photos, and its masks are those in the pictures.
-        metrics: of each protocol, in the same order, with the images in the order of ``pairs``.
-        pairs: that were scored.
-        read: gives a pair's saliency map and ground truth, (H, W) in [0, 1]; called once for each
-            photo that is shown.
-        progress: show a bar on stderr while the pictures are made.
+        path: path of the HTML file.
+        results: protocol name to result (:func:`eval.benchmark.score`). The photos are ordered by
+            the IoU of the first protocol, and the pictures show its masks.
+        metrics: accumulated metrics of each protocol, in the order of ``results``. Their images are
+            in the order of ``pairs``.
+        pairs: the photos and masks that were scored.
+        read: gives the saliency map and the ground truth of a pair, each (H, W) in [0, 1]. It is
+            called once for each photo that the page shows.
+        progress: if True, show a progress bar on stderr while the pictures are made.
 
     Raises:
-        InputError: a photo, map or mask can no longer be read.
+        InputError: a photo, a map or a mask cannot be read any more.
     """
     first = next(iter(results.values()))
     sections = (
@@ -84,6 +86,7 @@ def write_report(
         ("distribution", "Image by image", _distribution(metrics[0])),
         ("photos", "Photos", _photos(metrics[0], pairs, read, progress)),
         ("settings", "Settings", _settings(results)),
+        ("terms", "Terms", terms()),
     )
     template = Template(files("eval.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     page = template.substitute(
@@ -97,12 +100,13 @@ def write_report(
 
 
 def _section(name: str, title: str, content: Child) -> Markup:
+    """A section of the page under its heading."""
     heading = tag("h2", title, id=f"{name}-title")
     return tag("section", heading, content, id=name, aria_labelledby=f"{name}-title")
 
 
 def _header(results: Mapping[str, Result]) -> Markup:
-    """What was scored on what, and the four figures that papers print."""
+    """The head of the page: the method, the benchmark, and the four figures that papers print."""
     first = next(iter(results.values()))
     label = method_label(first.get("method"))
     what = f"{first['images']:,} images · protocol {', '.join(results)}"
@@ -115,7 +119,10 @@ def _header(results: Mapping[str, Result]) -> Markup:
         for name in HEADLINE
         if name in first["metrics"]
     ]
-    note = f"By protocol {first['protocol']}, with 95 % bootstrap intervals over images."
+    note = join(
+        f"By protocol {first['protocol']}, with 95 % bootstrap intervals over images. ",
+        tag("a", "What the terms mean", href="#terms"),
+    )
     return join(
         tag("p", "Saliency benchmark report", class_="kicker"),
         tag("h1", tag("bdi", first["benchmark"]), f", {label}" if label else None),
@@ -127,30 +134,41 @@ def _header(results: Mapping[str, Result]) -> Markup:
 
 def _curves(metrics: Sequence[ImageMetrics], results: Mapping[str, Result]) -> Markup:
     """Precision over recall and F over the threshold, a line for each protocol."""
-    names = [each.protocol.name for each in metrics]
-    found = [each.curves() for each in metrics]
-    best = [first_best(curves.f) for curves in found]
-    pairs = list(zip(names, found, best, strict=True))
+    names = [accumulator.protocol.name for accumulator in metrics]
+    drawn = [accumulator.curves() for accumulator in metrics]
+    lines = [
+        (name, curves, first_best(curves.f)) for name, curves in zip(names, drawn, strict=True)
+    ]
     chart = line_chart(
         "Precision and recall",
-        _spoken("precision and recall", pairs),
+        _spoken("precision and recall", lines),
         Axis("recall"),
         Axis("precision"),
-        [Series(name, each.recall, each.precision, marked=top) for name, each, top in pairs],
+        [
+            Series(name, curves.recall, curves.precision, marked=best)
+            for name, curves, best in lines
+        ],
     )
     other = line_chart(
         "F-measure by threshold",
-        _spoken("F-measure", pairs),
+        _spoken("F-measure", lines),
         Axis("threshold"),
         Axis("F"),
-        [Series(name, each.thresholds, each.f, each.low, each.high, top)
-         for name, each, top in pairs],
-    )  # fmt: skip
-    own = [name for name, each in zip(names, metrics, strict=True)
-           if each.protocol.averaging == "max-then-mean"]  # fmt: skip
+        [
+            Series(name, curves.thresholds, curves.f, curves.low, curves.high, best)
+            for name, curves, best in lines
+        ],
+    )
+    own = [
+        accumulator.protocol.name
+        for accumulator in metrics
+        if accumulator.protocol.averaging == "max-then-mean"
+    ]
     notes = [
-        "Precision and recall are means over images at each threshold. Dots: the threshold with "
-        "the best F. Bands: 95 % bootstrap interval over images, at each threshold by itself."
+        "A saliency map gives a mask for each threshold: the pixels whose value passes it. "
+        "Precision and recall are means over images at each threshold. A dot marks the threshold "
+        "with the best F. A band is the 95 % bootstrap interval over images, at each threshold by "
+        "itself."
     ]
     notes += [
         f"Protocol {name} takes each image's own best threshold, so its max F "
@@ -163,17 +181,17 @@ def _curves(metrics: Sequence[ImageMetrics], results: Mapping[str, Result]) -> M
 
 
 def _spoken(what: str, lines: Sequence[tuple[str, Curves, int]]) -> str:
-    """What the curves show, in words."""
+    """The content of the curves in words, for readers who cannot see them."""
     return " ".join(
-        f"{name}: {what} over {len(each.thresholds)} thresholds; the best F is {each.f[top]:.3f}, "
-        f"at threshold {each.thresholds[top]:.3f}, with mean precision {each.precision[top]:.3f} "
-        f"and mean recall {each.recall[top]:.3f}."
-        for name, each, top in lines
+        f"{name}: {what} over {len(curves.thresholds)} thresholds; the best F is "
+        f"{curves.f[best]:.3f}, at threshold {curves.thresholds[best]:.3f}, with mean precision "
+        f"{curves.precision[best]:.3f} and mean recall {curves.recall[best]:.3f}."
+        for name, curves, best in lines
     )
 
 
 def _distribution(metrics: ImageMetrics) -> Markup:
-    """How the images' own scores are spread, and how they depend on the object's size."""
+    """How the scores of single images are distributed, and how they depend on the object's size."""
     iou, f, area = _columns(metrics, "iou", "f", "truth_area")
     points = []
     for low, high in itertools.pairwise(AREAS):
@@ -193,35 +211,40 @@ def _distribution(metrics: ImageMetrics) -> Markup:
         ),
     )  # fmt: skip
     note = (
-        f"By protocol {metrics.protocol.name}. Whiskers: 95 % bootstrap interval over the images "
-        "of each size."
+        f"By protocol {metrics.protocol.name}. The size of an object is its share of the photo, by "
+        "the ground truth. A vertical line is the 95 % bootstrap interval over the images of a "
+        "size; n is their number."
     )
     return join(tag("div", charts, class_="charts"), tag("p", note, class_="muted"))
 
 
 def _columns(metrics: ImageMetrics, *names: str) -> NDArray[np.float64]:
-    """Columns of the per-image table: (number of names, N)."""
+    """Columns of the per-image table: float64 (number of names, N)."""
     return np.array([[float(row[name]) for name in names] for row in metrics.per_image()]).T
 
 
 def _mean_and_interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean, and the ends of its 95 % percentile bootstrap interval."""
-    number_of = len(values)
+    """The mean, and the ends of its 95 % bootstrap interval (percentiles)."""
+    images = len(values)
     drawn = np.concatenate(
-        [counts @ values / number_of for counts in resampled(number_of, BOOTSTRAP_SAMPLES, 0)]
+        [counts @ values / images for counts in resampled(images, BOOTSTRAP_SAMPLES, 0)]
     )
     return np.array([values.mean(), *np.quantile(drawn, [0.025, 0.975])])
 
 
 def galleries(iou: Sequence[float]) -> dict[str, list[int]]:
-    """Which images are shown: best, median and worst, without overlap.
+    """Choose the images that are shown: the best, the median and the worst, without overlap.
 
     Args:
-        iou: of each image.
+        iou: IoU of each image.
 
     Returns:
-        Gallery name to indices: the best first, the median ones falling, the worst first. Up to
-        :data:`SHOWN` each, a third of all where there are fewer; empty ones are left out.
+        Gallery name to indices of images. The best gallery begins with the best image, the worst
+        with the worst; in the median gallery, the IoU falls. Each has :data:`SHOWN` images, or a
+        third of all images if there are fewer. An empty gallery is left out.
+
+    >>> galleries([0.2, 0.9, 0.5])
+    {'best': [1], 'median': [2], 'worst': [0]}
     """
     order = falling(iou)
     count = min(SHOWN, max(1, len(order) // 3))
@@ -235,14 +258,14 @@ def galleries(iou: Sequence[float]) -> dict[str, list[int]]:
 
 
 def falling(values: Sequence[float]) -> list[int]:
-    """Indices from the highest value down."""
+    """Indices in the order of falling values."""
     return sorted(range(len(values)), key=lambda index: -values[index])
 
 
 def _photos(
     metrics: ImageMetrics, pairs: Sequence[Pair], read: MapAndTruth, progress: bool
 ) -> Markup:
-    """The galleries."""
+    """The galleries of the best, the median and the worst photos."""
     (iou,) = _columns(metrics, "iou").tolist()
     chosen = galleries(iou)
     rank = {index: place for place, index in enumerate(falling(iou), 1)}
@@ -264,8 +287,9 @@ def _photos(
             title = f"{name.capitalize()} {len(indices)}" if len(indices) > 1 else name.capitalize()
             parts.append(join(tag("h3", title), tag("div", cards, class_="cards")))
     note = (
-        f"Ordered by IoU at 0.5, protocol {metrics.protocol.name}; F, precision (P) and recall (R) "
-        "are each photo's own, F at the threshold of max F. Errors are those at 0.5."
+        f"The photos are ordered by their IoU at threshold 0.5, protocol {metrics.protocol.name}. "
+        "F, precision (P) and recall (R) are those of the single photo: F at the threshold that is "
+        "best for all photos together, P and R at 0.5. The errors are those of the mask at 0.5."
     )
     box = tag("input", type="checkbox", id="large")
     larger = tag("label", box, " large pictures", class_="switch")
@@ -273,7 +297,7 @@ def _photos(
 
 
 def _settings(results: Mapping[str, Result]) -> Markup:
-    """Everything that made the scores."""
+    """Everything that determines the scores."""
     first = next(iter(results.values()))
     about = {
         "name": first["benchmark"],
@@ -292,6 +316,6 @@ def _settings(results: Mapping[str, Result]) -> Markup:
 
 
 def _protocol_notes(results: Mapping[str, Result]) -> Markup:
-    """What a reader who compares scores must know of each protocol."""
+    """What a reader must know of each protocol who compares its scores with others."""
     notes = [(name, PROTOCOLS[name].note) for name in results if name in PROTOCOLS]
     return join([tag("p", tag("strong", name), ": ", note) for name, note in notes if note])

@@ -1,4 +1,4 @@
-"""A report's pictures: photo, map, ground truth and errors, small enough to embed."""
+"""The pictures of a report: photo, map, ground truth and errors, small enough to embed."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ Shares = NDArray[np.float32]
 SIDE = 320
 """Longest side of an embedded picture, in pixels."""
 MAX_BYTES = 15_000
-"""Of one embedded picture: with base64, 240 of them stay under 5 MB whatever they show."""
+"""Largest size of one embedded picture. In base64, 240 of them take less than 5 MB."""
 QUALITIES = (78, 60, 40, 20)
 
 FALSE_POSITIVE = (255, 158, 27)
 FALSE_NEGATIVE = (38, 103, 255)
-"""Orange and blue stay apart for every kind of colour blindness, and in grey by their lightness."""
+"""Orange and blue differ for every kind of colour blindness; in grey, their lightness differs."""
 ERROR_OPACITY = 0.8
 BACKGROUND_LIGHT = 0.4
-"""The background is darkened to this share, so that the object that was found stands out."""
+"""The background keeps this share of its brightness, so that the marked object stands out."""
 
 
 def errors(photo: Pixels, hits: Shares, false: Shares, missed: Shares) -> Pixels:
-    """The photo in grey: background dark, object bright, errors in colour.
+    """Draw the photo in grey, with a dark background, a bright object, and errors in colour.
 
     Args:
         photo: uint8 (H, W, 3).
-        hits: share of each pixel that is object and was found, (H, W) in [0, 1].
-        false: share that was marked and is not the object.
-        missed: share that is object and was not marked.
+        hits: share of each pixel that is true positive, (H, W) in [0, 1].
+        false: share of each pixel that is false positive.
+        missed: share of each pixel that is false negative.
 
     Returns:
-        uint8 (H, W, 3), towards :data:`FALSE_POSITIVE` and :data:`FALSE_NEGATIVE` by their shares.
+        uint8 (H, W, 3). The larger the share of an error, the nearer a pixel is to
+        :data:`FALSE_POSITIVE` or :data:`FALSE_NEGATIVE`.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)
     light = BACKGROUND_LIGHT + (1 - BACKGROUND_LIGHT) * (hits + false + missed)
@@ -54,11 +55,12 @@ def errors(photo: Pixels, hits: Shares, false: Shares, missed: Shares) -> Pixels
 
 
 def embed(picture: Image.Image, limit: int = MAX_BYTES) -> str:
-    """A picture as a WebP data URI of bounded size.
+    """Encode a picture as a WebP data URI of limited size.
 
     Args:
-        picture: RGB or grey.
-        limit: bytes of the WebP file. Quality goes down first, then the number of pixels.
+        picture: an RGB or grey picture.
+        limit: largest size of the WebP file in bytes. To keep it, the quality is lowered first,
+            then the number of pixels.
     """
     while True:
         for quality in QUALITIES:
@@ -78,22 +80,22 @@ def card(
     truth: NDArray[np.float32],
     rules: Protocol,
 ) -> Markup:
-    """One photo with its map, ground truth and errors, and its scores.
+    """One photo with its scores, its map, its ground truth and its errors.
 
     Args:
-        row: of the per-image table.
-        place: in the order of all images.
-        photo: uint8 (H', W', 3), brought to the ground truth's size.
+        row: the photo's row of the per-image table.
+        place: the photo's place in the order of all photos, for instance ``3 of 1,000``.
+        photo: uint8 (H', W', 3); it is brought to the size of the ground truth.
         saliency_map: (H, W) in [0, 1].
-        truth: (H, W) in [0, 1].
-        rules: the protocol that says what is foreground.
+        truth: ground truth, (H, W) in [0, 1].
+        rules: the protocol that defines the foreground.
     """
     size = _fitted(truth.shape)
     prepared = rules.prepare(saliency_map)
-    found, wanted = rules.cut(prepared), rules.binarise(truth)
-    false, missed = found & ~wanted, wanted & ~found
+    marked, wanted = rules.cut(prepared), rules.binarise(truth)
+    false, missed = marked & ~wanted, wanted & ~marked
     small = Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    shares = [_shares(mask, size) for mask in (found & wanted, false, missed)]
+    shares = [_shares(mask, size) for mask in (marked & wanted, false, missed)]
     name = str(row["name"])
     pictures = (
         ("photo", small, f"Photo {name}"),
@@ -113,18 +115,18 @@ def card(
         "article",
         tag("h4", tag("span", place, class_="place"), " ", tag("bdi", name)),
         tag("p", scores, class_="numbers"),
-        tag("div", [_figure(*each) for each in pictures], class_="strip"),
+        tag("div", [_figure(*picture) for picture in pictures], class_="strip"),
         class_="card",
     )
 
 
 def error_legend() -> Markup:
-    """What the colours of :func:`errors` mean."""
+    """The legend of the colours of :func:`errors`."""
     items = (
         ("false-positive", "marked, but not the object (false positive)"),
         ("false-negative", "the object, but missed (false negative)"),
-        ("true-positive", "found"),
-        ("true-negative", "left out rightly"),
+        ("true-positive", "the object, and marked (true positive)"),
+        ("true-negative", "not the object, and not marked (true negative)"),
     )
     return tag(
         "ul",
@@ -134,7 +136,7 @@ def error_legend() -> Markup:
 
 
 def _fitted(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Width and height of the embedded pictures of an image (H, W)."""
+    """Width and height of the embedded pictures of an image of shape (H, W)."""
     height, width = shape
     scale = min(1.0, SIDE / max(height, width))
     return max(1, round(width * scale)), max(1, round(height * scale))
@@ -146,7 +148,7 @@ def _grey(values: NDArray[np.floating], size: tuple[int, int]) -> Image.Image:
 
 
 def _shares(mask: NDArray[np.bool_], size: tuple[int, int]) -> Shares:
-    """How much of each pixel of the small picture the mask covers."""
+    """The share of each pixel of the small picture that the mask covers."""
     return np.asarray(_grey(mask.astype(np.float32), size), dtype=np.float32) / np.float32(255)
 
 

@@ -13,33 +13,37 @@ from eval.report.markup import Child, Markup, tag
 Result = dict[str, Any]
 
 THRESHOLD = ("threshold of max F", "in [0, 1]; none where each image has its own")
-"""What is said of ``max_f_threshold``, which is no metric by itself."""
+"""Label and description of ``max_f_threshold``, which is not a metric by itself."""
 PACKAGES = ("latent-saliency", "numpy", "pillow", "torch", "scikit-image")
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A score as the field prints it: ``.517``; a dash for None."""
+    """A score as papers print it; None becomes a dash.
+
+    >>> number(0.5172)
+    '.517'
+    """
     if value is None:
         return "–"
     return f"{value:.{digits}f}".removeprefix("0")
 
 
 def scrolling(label: str, *children: Child) -> Markup:
-    """A box that scrolls sideways by itself, by keyboard too."""
+    """A box that scrolls sideways by itself, also by keyboard."""
     return tag("div", *children, class_="scroll", role="region", tabindex="0", aria_label=label)
 
 
 def method_label(method: Mapping[str, Any] | None) -> str:
-    """What was scored, in few words."""
+    """The scored method in a few words: its kind and its name."""
     return " ".join(str(method[key]) for key in ("kind", "name") if key in method) if method else ""
 
 
 def score_table(results: Mapping[str, Result]) -> Markup:
-    """Every metric of every protocol with its interval."""
+    """The table of every metric of every protocol, with intervals."""
     listed = list(results.values())
-    names = [name for name in METRICS if any(name in each["metrics"] for each in listed)]
+    names = [name for name in METRICS if any(name in result["metrics"] for result in listed)]
     head = tag(
-        "tr", heading("metric", "col"), [heading(each["protocol"], "col") for each in listed]
+        "tr", heading("metric", "col"), [heading(result["protocol"], "col") for result in listed]
     )
     about = {name: (METRICS[name].label, METRICS[name].description) for name in names}
     if "max_f" in names:
@@ -49,7 +53,7 @@ def score_table(results: Mapping[str, Result]) -> Markup:
         tag(
             "tr",
             tag("th", about[name][0], tag("small", about[name][1]), scope="row"),
-            [_score_cell(each, name) for each in listed],
+            [_score_cell(result, name) for result in listed],
         )
         for name in names
     ]
@@ -57,7 +61,10 @@ def score_table(results: Mapping[str, Result]) -> Markup:
         "scores by protocol",
         tag(
             "table",
-            tag("caption", f"{listed[0]['images']:,} images; 95 % bootstrap interval over images"),
+            tag(
+                "caption",
+                f"{listed[0]['images']:,} images; in brackets, the 95 % bootstrap interval over images",
+            ),
             tag("thead", head),
             tag("tbody", rows),
             class_="scores",
@@ -71,7 +78,7 @@ def _score_cell(result: Result, name: str) -> Markup:
 
 
 def interval(result: Result, name: str) -> Markup | None:
-    """A metric's bootstrap interval, small; None where it has none."""
+    """The bootstrap interval of a metric in small type; None if it has no interval."""
     if name not in result["intervals"]:
         return None
     low, high = result["intervals"][name]
@@ -80,8 +87,8 @@ def interval(result: Result, name: str) -> Markup | None:
 
 def protocol_table(results: Mapping[str, Result]) -> Markup:
     """The settings of each protocol side by side."""
-    settings = [each["protocol_settings"] for each in results.values()]
-    names = [name for name in settings[0] if name != "name"]
+    protocols = [result["protocol_settings"] for result in results.values()]
+    names = [name for name in protocols[0] if name != "name"]
     return scrolling(
         "protocol settings",
         tag(
@@ -90,12 +97,12 @@ def protocol_table(results: Mapping[str, Result]) -> Markup:
             tag(
                 "thead",
                 tag("tr", heading("setting", "col"),
-                    [heading(each["name"], "col") for each in settings]),
+                    [heading(settings["name"], "col") for settings in protocols]),
             ),
             tag(
                 "tbody",
                 [tag("tr", heading(name.replace("_", " "), "row"),
-                     [tag("td", _value(each.get(name))) for each in settings])
+                     [tag("td", _value(settings.get(name))) for settings in protocols])
                  for name in names],
             ),
             class_="settings",
@@ -104,7 +111,7 @@ def protocol_table(results: Mapping[str, Result]) -> Markup:
 
 
 def value_table(caption: str, values: Mapping[str, Any]) -> Markup:
-    """Nested settings, one row each, named by their path."""
+    """A table of nested settings, with one row for each; its name is the path to it."""
     return scrolling(
         caption,
         tag(
@@ -118,7 +125,11 @@ def value_table(caption: str, values: Mapping[str, Any]) -> Markup:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Every leaf of nested settings: its path, dotted, and its value."""
+    """Flatten nested settings into pairs of a dotted path and a value.
+
+    >>> list(flatten({"a": {"b": 1}, "c": None}))
+    [('a.b', '1'), ('c', 'none')]
+    """
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{name}.")
@@ -128,21 +139,21 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 def _value(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_value(each) for each in value)
+        return ", ".join(_value(part) for part in value)
     return "none" if value is None else str(value)
 
 
 def environment() -> dict[str, str]:
-    """Versions of what computed the scores."""
-    found = {"python": platform.python_version()}
+    """The versions of Python and of the packages that computed the scores."""
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def heading(text: str, scope: str) -> Markup:
-    """A table's heading cell; the scope is ``col`` or ``row``."""
+    """A heading cell of a table; its scope is ``col`` or ``row``."""
     return tag("th", text, scope=scope)

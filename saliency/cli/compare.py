@@ -1,4 +1,4 @@
-"""`saliency eval compare`: what two scores of the same photos differ in."""
+"""`saliency eval compare`: how much two scores of the same photos differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from saliency.foundation.errors import UsageError
 
-SUMMARY = "the paired difference of two scores, and whether it is more than chance"
+SUMMARY = "compare two scores: their paired difference, and whether it may be chance"
 SCORING_OPTIONS = ("benchmark", "model", "maps", "method", "protocol", "out", "report")
 
 
@@ -16,9 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     for name in ("a", "b"):
         parser.add_argument(
-            name, type=Path, metavar=f"{name.upper()}.json", help="made by `saliency eval --out`"
+            name,
+            type=Path,
+            metavar=f"{name.upper()}.json",
+            help="a score that `saliency eval --out` has written",
         )
-    # Suppressed, or it would undo a --json that comes before the action's name.
+    # Without SUPPRESS, the default would undo a --json that comes before the action's name.
     parser.add_argument(
         "--json",
         action="store_true",
@@ -33,7 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = [f"--{name}" for name in SCORING_OPTIONS if getattr(arguments, name, None)]
     if given:
-        raise UsageError(f"{', '.join(given)}: not an option of `saliency eval compare`")
+        raise UsageError(
+            f"{', '.join(given)}: `saliency eval compare` has no such option; it takes two scores, "
+            "A.json and B.json"
+        )
     compared = compare(arguments.a, arguments.b)
     document = compared[0] if len(compared) == 1 else compared
     print(json.dumps(document) if arguments.json else printable(describe(compared)))
@@ -41,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def printable(text: str) -> str:
-    """A text for a terminal: bytes in it that are no text, from a file's name, as ``\\xe9``."""
+    """Make a text printable: bytes of a file name that are not valid text become ``\\xe9``."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

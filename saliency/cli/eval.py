@@ -1,9 +1,10 @@
-"""`saliency eval`: score a segmenter, or a folder of anybody's maps, on a benchmark."""
+"""`saliency eval`: score a segmenter, or a folder of any method's maps, on a benchmark."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,39 +29,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--benchmark",
         type=Path,
         metavar="DIR",
-        help="folder of photos and ground-truth masks, for instance images/ and masks/",
+        help="folder with photos and ground-truth masks, for instance in images/ and masks/",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--model", metavar="DIR", help="segmenter (default: the one that comes with the package)"
+        "--model",
+        metavar="DIR",
+        help="score this segmenter (default: the one that comes with the package)",
     )
     source.add_argument(
-        "--maps", type=Path, metavar="DIR", help="score these saliency maps of any method instead"
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="score the saliency maps in this folder instead; any method may have made them",
     )
-    source.add_argument("--method", metavar="NAME", help="score a classical baseline instead")
+    source.add_argument(
+        "--method", metavar="NAME", help="score a classical baseline instead, for instance rbd"
+    )
     parser.add_argument(
         "--protocol",
         action="append",
         metavar="NAME",
-        help=f"how to score: {', '.join(PROTOCOLS)}; may be given several times (default: voynov)",
+        help=f"protocol by which to score: {', '.join(PROTOCOLS)}; the option may be given several "
+        "times (default: voynov). Scores by different protocols cannot be compared; "
+        "--list-protocols explains each",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="JSON", help="write the result, and a table per image beside it"
+        "--out",
+        type=Path,
+        metavar="JSON",
+        help="write the result to this file, and a table with a row per image beside it",
     )
     parser.add_argument(
         "--report",
         type=Path,
         metavar="HTML",
-        help="write one page with tables, curves, and the best, median and worst photos",
+        help="write one page to this file: tables, curves, and the best, median and worst photos",
     )
     parser.add_argument(
         "--refine",
         choices=("none", "guided", "bilateral", "grabcut"),
-        help="bring the segmenter's maps to the photo's edges (default: as its config.json says)",
+        help="how to fit the segmenter's maps to the photo's edges (default: see its config.json)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--list-protocols", action="store_true", help="print every protocol's settings and stop"
+        "--list-protocols",
+        action="store_true",
+        help="say what each protocol is for, print its settings, and stop",
     )
     add_json(parser)
     actions = parser.add_subparsers(metavar="[ACTION]", title="instead of scoring")
@@ -78,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(list_protocols(arguments.json))
         return 0
     if arguments.benchmark is None:
-        raise UsageError("--benchmark: is needed, a folder of photos and ground-truth masks")
+        raise UsageError(
+            "--benchmark: this option is needed; it names a folder of photos and ground-truth masks"
+        )
     check_outputs(arguments.out, arguments.report)
     protocols = chosen_protocols(arguments.protocol or ["voynov"])
     pairs = find_pairs(arguments.benchmark)
@@ -99,10 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
-    """The protocols of those names, each once.
+    """The protocols of those names; a name that is given twice counts once.
 
     Raises:
-        UsageError: an unknown one.
+        UsageError: there is no protocol of a name; the message lists the valid names.
     """
     from eval.protocols import get_protocol
 
@@ -110,10 +127,10 @@ def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
 
 
 def check_outputs(out: Path | None, report: Path | None) -> None:
-    """That both files can be what they are asked to be, before minutes of scoring.
+    """Check that both files can be written, before scoring, which may take minutes.
 
     Raises:
-        UsageError: a folder is in the way, or both are the same file.
+        UsageError: a folder has the name of a file, or both options name the same file.
     """
     for option, path in (("--out", out), ("--report", report)):
         if path is not None and path.is_dir():
@@ -125,7 +142,7 @@ def check_outputs(out: Path | None, report: Path | None) -> None:
 def load_method(
     arguments: argparse.Namespace, pairs: Sequence[Pair]
 ) -> tuple[Predictor, dict[str, Any]]:
-    """The function from a photo's path to its saliency map, and what the score says of it."""
+    """The function from a photo's path to its saliency map, and its description for the score."""
     from saliency.foundation.images import to_rgb
 
     if arguments.refine and (arguments.maps or arguments.method):
@@ -157,12 +174,12 @@ def load_method(
         "config": asdict(segmenter.config),
         "refine": arguments.refine or segmenter.config.refine,
     }
-    # the reader's errors are those that the benchmark run collects, to list them all
+    # The benchmark run collects the reader's errors, so that it can list all of them.
     return lambda path: segmenter.predict(to_rgb(path), refine=arguments.refine), method
 
 
 def list_protocols(as_json: bool) -> str:
-    """Every protocol's settings and note, readable or as one JSON object."""
+    """The note and the settings of each protocol, as text or as one JSON object."""
     from eval.protocols import PROTOCOLS
 
     settings = {
@@ -173,12 +190,14 @@ def list_protocols(as_json: bool) -> str:
     lines = []
     for name, values in settings.items():
         lines.append(name)
-        lines += [f"  {key:24} {value}" for key, value in values.items() if key != "name"]
+        lines += textwrap.wrap(values["note"], 96, initial_indent="  ", subsequent_indent="  ")
+        hidden = ("name", "note")
+        lines += [f"    {key:20} {value}" for key, value in values.items() if key not in hidden]
     return "\n".join(lines)
 
 
 def describe(results: dict[str, dict[str, Any]]) -> str:
-    """One line per metric, with its 95 % interval."""
+    """Write one line for each metric, with its 95 % interval."""
     lines = []
     for result in results.values():
         lines.append(
