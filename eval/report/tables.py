@@ -63,7 +63,7 @@ def score_table(results: Mapping[str, Result]) -> Markup:
             "table",
             tag(
                 "caption",
-                f"{listed[0]['images']:,} images; in brackets, the 95 % bootstrap interval over images",
+                f"{listed[0]['images']:,} images; in brackets: 95 % bootstrap intervals",
             ),
             tag("thead", head),
             tag("tbody", rows),
