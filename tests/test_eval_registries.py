@@ -3,11 +3,13 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,3 +244,26 @@ def test_entry_points_are_looked_for_once_and_a_broken_one_is_left_out(
     assert len(warned) == 1
     assert len(registry) == 1
     assert registry["thirds"].metrics == ("recall", "missed")
+
+
+def test_the_example_in_the_docs_works() -> None:
+    text = (ROOT / "docs" / "scoring.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    try:
+        exec(example, names)
+        metrics = SaliencyMetrics(get_protocol("mine"))
+        for values, truth, name in images(3):
+            metrics.update(values, truth, name)
+        low, high = metrics.intervals()["specificity"]
+        assert low <= metrics.compute()["specificity"] <= high
+    finally:
+        PROTOCOLS.unregister("mine")
+        METRICS.unregister("specificity")
+
+
+def test_every_protocol_is_explained() -> None:
+    text = (ROOT / "docs" / "scoring.md").read_text(encoding="utf-8")
+    for name, protocol in PROTOCOLS.items():
+        assert f"| `{name}` |" in text
+        assert protocol.note
