@@ -80,7 +80,7 @@ def write_report(
     """
     first = next(iter(results.values()))
     sections = (
-        ("scores", "Scores", score_table(results)),
+        ("scores", "Scores", join(score_table(results), _protocol_notes(results))),
         ("published", "Beside published scores", published_tables(results)),
         ("curves", "Curves over thresholds", _curves(metrics, results)),
         ("distribution", "Image by image", _distribution(metrics[0])),
@@ -305,7 +305,6 @@ def _settings(results: Mapping[str, Result]) -> Markup:
         "fingerprint (sha256 of names and contents)": first["fingerprint"],
     }
     tables = [
-        _protocol_notes(results),
         protocol_table(results),
         value_table("benchmark", about),
         value_table("what was scored", first.get("method") or {"method": "not recorded"}),
@@ -318,4 +317,6 @@ def _settings(results: Mapping[str, Result]) -> Markup:
 def _protocol_notes(results: Mapping[str, Result]) -> Markup:
     """What a reader must know of each protocol who compares its scores with others."""
     notes = [(name, PROTOCOLS[name].note) for name in results if name in PROTOCOLS]
-    return join([tag("p", tag("strong", name), ": ", note) for name, note in notes if note])
+    return join(
+        [tag("p", tag("strong", name), ": ", note, class_="muted") for name, note in notes if note]
+    )
