@@ -159,3 +159,14 @@ def test_protocols_declare_what_they_report() -> None:
         assert metrics.intervals().keys() == set(protocol.metrics)
         assert protocol.settings()["metrics"].split() == list(protocol.metrics), name
     assert PROTOCOLS["voynov"].metrics == CORE_METRICS
+
+
+def test_weighted_f_does_not_change_with_where_arrays_lie() -> None:
+    y, x = np.mgrid[:96, :96] / 96
+    truth = (y - 0.5) ** 2 + (x - 0.45) ** 2 < 0.08
+    values = np.random.default_rng(0).random((96, 96), np.float32)
+    kept, found = [], set()
+    for size in range(1, 30_000, 331):
+        kept.append(np.empty(size, np.uint8))  # so that the next arrays lie elsewhere
+        found.add(weighted_f(values, truth))
+    assert len(found) == 1

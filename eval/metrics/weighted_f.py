@@ -63,6 +63,8 @@ def _importance(truth: Mask) -> Weights:
 
     away = (~truth).view(np.uint8)
     distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # its last bit changes with where the array lies in memory; squared distances are whole numbers
+    distance = np.sqrt(np.rint(distance * distance))
     fading = cv2.exp(distance * np.float32(math.log(0.5) / HALVING_DISTANCE))
     return np.asarray(2 - fading, np.float32)
 
