@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from data.config import code_version
+from saliency.cli.parser import USAGE, Parser
 from saliency.cli.process import Terminated, short_waits, skipped_in_one_line, terminable
 from saliency.foundation.errors import SaliencyError, UsageError
 
@@ -29,7 +30,7 @@ COMMANDS = {
     "data": "fetch a benchmark from its official source",
     "recipes": "settings named after the papers, for --recipe",
 }
-DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
+DONE, FAILED, PARTLY = 0, 1, 3
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -81,7 +82,7 @@ def _complain(error: Exception, status: int) -> int:
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="saliency",
         description="Cuts the salient object out of a photo although nobody ever drew a mask.",
     )
