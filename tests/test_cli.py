@@ -76,8 +76,12 @@ def test_help_and_version(run: Callable[..., Outcome]) -> None:
     assert shown.status == 0
     assert all(name in shown.out for name in COMMANDS)
     assert run("--version").out.startswith("saliency ")
-    for name in COMMANDS:
-        assert run(name, "--help").status == 0
+    for words in ([], *([name] for name in COMMANDS), ["generator", "train"], ["eval", "compare"]):
+        shown = run(*words, "--help")
+        assert shown.status == 0
+        told = " ".join(shown.out.split()).partition("Exit status: ")[2]
+        assert "2 wrong usage" in told and "143 terminated" in told
+    assert "the confidence of each photo" in run("predict", "--help").out
 
 
 @pytest.mark.parametrize(

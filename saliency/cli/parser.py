@@ -1,4 +1,4 @@
-"""A parser whose complaints are one line, from the command that was meant, with the nearest name."""
+"""A parser that complains in one line, for the command that was meant, with the nearest name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,20 @@ from typing import Any, NoReturn
 from saliency.foundation.errors import UsageError
 
 USAGE = 2
+EXIT_STATUS = (
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part (inputs were skipped, each named "
+    "with its reason), 130 interrupted, 143 terminated."
+)
 
 
 class Parser(argparse.ArgumentParser):
-    """Declares a command's options; subcommands are parsed by others of this kind."""
+    """Declares a command's options; subcommands are parsed by others of this kind.
+
+    The help ends with what the exit statuses mean.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"epilog": EXIT_STATUS, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         """Print this command's own usage and the message, a line each; exit with status 2."""

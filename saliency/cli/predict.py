@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 EPILOG = """\
 A photo keeps its place in its folder: FOLDER/a/x.jpg becomes OUT/a/x.png. The same command goes on
 where it stopped: files that are there and were made of the same photos with the same options are
-kept, any other file is refused. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part: some
-photos were skipped, each named with its reason. With --json, the confidence of each photo in [0, 1]
+kept, any other file is refused. With --json, the confidence of each photo in [0, 1]
 tells how far its mask can be trusted: it ranks photos, low ones want a look, and it is not the
 expected accuracy. It is computed from the network's own map, before --refine and --threshold."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = EPILOG
+    parser.epilog = f"{EPILOG} {parser.epilog or ''}"
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, or folders of photos")
     parser.add_argument(
         "-o",
