@@ -78,6 +78,6 @@ class Parser(argparse.ArgumentParser):
     def _usage(self) -> str:
         """What must be given, on one line; the whole of it is in ``--help``."""
         needed = [each for each in self._actions if each.required or not each.option_strings]
-        formatter = self.formatter_class(f"{self.prog} [OPTIONS]", width=1000)
+        formatter = argparse.HelpFormatter(f"{self.prog} [OPTIONS]", width=1000)
         formatter.add_usage(None, needed, [])
         return formatter.format_help().strip()
