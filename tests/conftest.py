@@ -19,6 +19,7 @@ from data.synthesis import Recipe
 from directions.direction import Direction
 from directions.generators import Generator, NetworkGenerator
 from directions.generators.compact import CompactGenerator
+from saliency.cli import main
 from saliency.segmenter import Segmenter, SegmenterConfig, build_network
 
 TINY_ENCODER = "tu-mobilenetv3_small_050"
@@ -40,6 +41,21 @@ def run_python(code: str, *arguments: str, cwd: Path | None = None) -> subproces
     )
 
 
+class Outcome:
+    """What a command left: exit status and both streams."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    def complaint(self, status: int) -> str:
+        """The one line about what went wrong."""
+        assert self.status == status, self.err
+        assert "Traceback" not in self.err + self.out
+        lines = [line for line in self.err.splitlines() if line.startswith("saliency: error:")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
 def digests(folder: Path, pattern: str = "*") -> dict[str, str]:
     """SHA-256 of each visible file of a folder."""
     return {
@@ -57,6 +73,19 @@ def disc_pair(rng: np.random.Generator, sample: int, side: int = 32) -> Pair:
     noise = rng.integers(0, 30, (side, side, 3))
     image = np.where(mask[..., None], 210, 20) + noise
     return Pair(image.astype(np.uint8), mask, sample, 0, float(mask.mean()), 0.0)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    def run(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse's own way out
+            status = int(error.code or 0)
+        return Outcome(status, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

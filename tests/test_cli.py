@@ -7,45 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TESTS, TINY_ENCODER
+from conftest import TESTS, TINY_ENCODER, Outcome
 from PIL import Image
 from readers import gradient, huge_png, text_jpg, truncated_jpeg
 
 from directions.generators import Generator
 from saliency import pipeline
-from saliency.cli import COMMANDS, main
 
 PLANTED = f"{TESTS / 'planted.py'}:make_generator"
 TRAIN = ("--encoder", TINY_ENCODER, "--encoder-weights", "none", "--size", "32", "--steps", "2",
          "--batch", "4", "--workers", "0", "--device", "cpu")  # fmt: skip
-
-
-class Outcome:
-    """What a command left: exit status and both streams."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-    def complaint(self, status: int) -> str:
-        """The one line about what went wrong."""
-        assert self.status == status, self.err
-        assert "Traceback" not in self.err + self.out
-        lines = [line for line in self.err.splitlines() if line.startswith("saliency: error:")]
-        assert len(lines) == 1, self.err
-        return lines[0]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    def run(*arguments: object) -> Outcome:
-        capfd.readouterr()
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as error:  # argparse's own way out
-            status = int(error.code or 0)
-        return Outcome(status, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -69,51 +40,6 @@ def benchmark(tmp_path: Path) -> Path:
         Image.fromarray(gradient()).save(folder / "images" / f"{number}.jpg")
         Image.fromarray(gradient()[..., 0] > 100).save(folder / "masks" / f"{number}.png")
     return folder
-
-
-def test_help_and_version(run: Callable[..., Outcome]) -> None:
-    shown = run("--help")
-    assert shown.status == 0
-    assert all(name in shown.out for name in COMMANDS)
-    assert run("--version").out.startswith("saliency ")
-    for words in ([], *([name] for name in COMMANDS), ["generator", "train"], ["eval", "compare"]):
-        shown = run(*words, "--help")
-        assert shown.status == 0
-        told = " ".join(shown.out.split()).partition("Exit status: ")[2]
-        assert "2 wrong usage" in told and "143 terminated" in told
-    assert "the confidence of each photo" in run("predict", "--help").out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "usage", "problem"),
-    [
-        ("", "saliency [OPTIONS] COMMAND ...", "required: COMMAND"),
-        ("trian", "saliency [OPTIONS] COMMAND ...", "trian: unknown; did you mean train?"),
-        ("xyz", "saliency [OPTIONS] COMMAND ...", "xyz: unknown; `saliency --help` lists the com"),
-        ("predict", "saliency predict [OPTIONS] -o PATH PHOTO [PHOTO ...]", "required: PHOTO, -o"),
-        ("synth --ouut x", "saliency synth [OPTIONS] --out DIR", "--ouut: unknown; did you mean "
-         "--out?"),
-        ("train p --out x --epochs=3", "saliency train [OPTIONS] --out DIR PAIRS [PAIRS ...]",
-         "--epochs: unknown; did you mean --steps?"),
-        ("discover pick R 3 --sing + --out x",
-         "saliency discover pick [OPTIONS] --out DIR RUN NUMBER",
-         "--sing: unknown; did you mean --sign?"),
-        ("generator smaple", "saliency generator [OPTIONS] ACTION ...", "did you mean sample?"),
-        ("eval --device tpu", "saliency eval [OPTIONS] [ACTION] ...",
-         "--device tpu: valid are auto, cpu, cuda"),
-        ("recipes a b", "saliency recipes [OPTIONS] [NAME]", "b: not expected"),
-    ],
-)  # fmt: skip
-def test_wrong_usage(run: Callable[..., Outcome], arguments: str, usage: str, problem: str) -> None:
-    outcome = run(*arguments.split())
-    assert problem in outcome.complaint(2)
-    assert outcome.out == ""
-    assert outcome.err.splitlines()[0] == f"usage: {usage}"
-    assert len(outcome.err.splitlines()) == 2
-
-
-def test_an_options_first_letters_are_enough(run: Callable[..., Outcome]) -> None:
-    assert run("eval", "--list-p").status == 0
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,11 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     ("content", "stage", "problem"),
     [
         ("[train]\nstepz = 4\n", "train", r"mine.toml \[train\]: stepz: unknown; valid: .*steps"),
-        ("[train]\nsteps = 0\n", "train", r"mine.toml \[train\]: --steps 0: "),
+        ("[train]\nsteps = 0\n", "train", r"mine.toml \[train\]: `steps` 0: "),
         ("[train]\nsteps = 4\n", "synth", r"mine.toml: has no \[synth\]; it has \[train\]"),
         ("steps = 4\n", "train", r"mine.toml: steps: unknown; valid: title, .*self_train"),
         ("[trian]\nsteps = 4\n", "train", "trian: unknown"),
-        ("train = 4\n", "train", "--train 4: "),
+        ("train = 4\n", "train", "`train` 4: "),
         ("[train\n", "train", "mine.toml: not TOML"),
         ("", "train", "it has no table at all"),
     ],
