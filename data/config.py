@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from saliency.foundation.errors import UsageError
+from saliency.foundation.errors import UsageError, reason_of
 
 DISTRIBUTION = "latent-saliency"
 
@@ -38,10 +40,37 @@ class StageConfig(BaseModel):
         Raises:
             UsageError: an unknown name or an impossible value, with what would be valid.
         """
-        try:
+        with self._usage_errors():
             super().__init__(**values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse: a config stays as it was checked.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"`{name}` {value}: a config is not changed; make another one")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As of pydantic, with the errors of :meth:`build`."""
+        with cls._usage_errors():
+            return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As of pydantic, with the errors of :meth:`build`."""
+        with cls._usage_errors():
+            return super().model_validate_json(json_data, **options)
+
+    @classmethod
+    @contextmanager
+    def _usage_errors(cls) -> Iterator[None]:
+        """pydantic's errors as ours."""
+        try:
+            yield
         except ValidationError as error:
-            reasons = "; ".join(self._explain(problem) for problem in error.errors())
+            reasons = "; ".join(cls._explain(problem) for problem in error.errors())
             raise UsageError(reasons) from None
 
     @classmethod
@@ -66,6 +95,7 @@ class StageConfig(BaseModel):
         if problem["type"] == "extra_forbidden":
             return f"{name}: unknown; valid: {', '.join(cls.model_fields)}"
         message: str = problem["msg"].removeprefix("Value error, ")
+        message = message.replace("Input should", "must")
         if not name:  # a rule about several options says itself which
             return message
         return f"`{name}` {problem['input']}: {message}"
@@ -75,12 +105,14 @@ class StageConfig(BaseModel):
         """Values of a TOML file, checked against the fields' names.
 
         Raises:
-            UsageError: missing file, not TOML, or an unknown key.
+            UsageError: missing or unreadable file, not TOML, or an unknown key.
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UsageError(f"`config` {path}: no such file") from None
+        except OSError as error:
+            raise UsageError(f"`config` {path}: {reason_of(error)}") from None
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"`config` {path}: not TOML ({error})") from None
         values = {name.replace("-", "_"): value for name, value in values.items()}

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saliency.foundation.errors import InputError
+
 MaskRule = Literal["intensity", "difference", "lighting"]
 
 Images = Callable[[float], Tensor]
@@ -63,7 +65,7 @@ def apply_rule(rule: str, images: Images, threshold: float) -> Tensor:
     """Masks (N, H, W) of one rule; only the images that the rule needs are asked for.
 
     Raises:
-        ValueError: unknown rule.
+        InputError: unknown rule.
     """
     if rule == "intensity":
         return intensity_mask(images(1.0), threshold)
@@ -71,7 +73,7 @@ def apply_rule(rule: str, images: Images, threshold: float) -> Tensor:
         return difference_mask(images(1.0), images(-1.0), threshold)
     if rule == "lighting":
         return lighting_mask(images(0.0), images(1.0), threshold)
-    raise ValueError(f"mask rule {rule!r}: valid: {', '.join(DEFAULT_THRESHOLDS)}")
+    raise InputError(f"mask rule {rule!r}: valid: {', '.join(DEFAULT_THRESHOLDS)}")
 
 
 @dataclass(frozen=True)

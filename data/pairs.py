@@ -131,7 +131,7 @@ def list_shards(folder: Path | str) -> list[Path]:
         raise InputError(f"{folder}: no such folder of pairs")
     shards = sorted(folder.glob("pairs-*.parquet"))
     if not shards:
-        raise InputError(f"{folder}: no pairs in it (pairs-*.parquet); make some: saliency synth")
+        raise InputError(f"{folder}: no pairs in it (pairs-*.parquet); `saliency synth` makes some")
     return shards
 
 

@@ -59,10 +59,10 @@ class PseudoLabel:
         """uint8 (h, w), 255 times what a method without learning says of the photo.
 
         Raises:
-            ValueError: none was kept.
+            InputError: none was kept.
         """
         if self.encoded_prior is None:
-            raise ValueError(f"{self.photo}: its label was made without a prior")
+            raise InputError(f"{self.photo}: its label was made without a prior")
         return decode_png(self.encoded_prior, f"prior of {self.photo}")
 
 

@@ -38,7 +38,7 @@ def pick(
     """
     settings, scores, curves = _read(folder)
     if not 0 <= index < len(curves):
-        raise UsageError(f"NUMBER {index}: {folder} has directions 0 to {len(curves) - 1}")
+        raise UsageError(f"`index` {index}: {folder} has directions 0 to {len(curves) - 1}")
     if magnitude is not None and not (math.isfinite(magnitude) and magnitude > 0):
         raise UsageError(f"`magnitude` {magnitude:g}: must be above 0")
     measured = _measured(curves[index], sign, magnitude)

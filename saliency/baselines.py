@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from saliency.foundation.errors import UsageError
 from saliency.refine import seeded_grabcut
 from saliency.robust_background import robust_background
 
@@ -130,9 +131,9 @@ def get_baseline(name: str) -> Baseline:
     """The baseline of that name.
 
     Raises:
-        ValueError: unknown, with the known names.
+        UsageError: unknown, with the known names.
     """
     try:
         return BASELINES[name]
     except KeyError:
-        raise ValueError(f"baseline {name!r}: unknown; valid: {', '.join(BASELINES)}") from None
+        raise UsageError(f"`method` {name}: unknown; valid: {', '.join(BASELINES)}") from None

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from data.config import StageConfig
-from saliency.foundation.errors import UsageError
+from saliency.foundation.errors import UsageError, reason_of
 
 FOLDER = Path(__file__).parent / "recipes"
 STAGES = ("discover", "synth", "train", "self-train")
@@ -88,7 +88,9 @@ def read_recipe(path: Path, where: str) -> StageRecipe:
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{where}: {reason_of(error)}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{where}: not TOML ({error})") from None
     return StageRecipe.build(_underscored(values), where)
 

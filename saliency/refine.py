@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency.foundation.errors import InputError, UsageError
 from saliency.resizing import bounded, resized
 
 Photo = NDArray[np.uint8]
@@ -58,13 +59,13 @@ def guided(
         float32 (H, W) in [0, 1].
 
     Raises:
-        ValueError: wrong shapes or types, or values outside [0, 1].
+        InputError: wrong shapes or types, or values outside [0, 1].
     """
     saliency_map = _checked(photo, saliency_map)
     if radius is None:
         radius = min(1 / 8, GUIDED_RADIUS / min(saliency_map.shape))
     if not (radius > 0 and epsilon > 0):
-        raise ValueError(f"radius {radius}, epsilon {epsilon}: must be above 0")
+        raise UsageError(f"`radius` {radius}, `epsilon` {epsilon}: must be above 0")
     shape = bounded(saliency_map.shape, min(GUIDED_SIDE, round(GUIDED_REACH / radius)))
     reach = radius * min(photo.shape[:2])
     window = (
@@ -110,7 +111,7 @@ def bilateral(
         float32 (H, W) in [0, 1].
 
     Raises:
-        ValueError: wrong shapes or types, or values outside [0, 1].
+        InputError: wrong shapes or types, or values outside [0, 1].
     """
     saliency_map = _checked(photo, saliency_map)
     from saliency.bilateral_grid import solve  # SciPy is slow to import
@@ -119,7 +120,7 @@ def bilateral(
     if confidence is None:
         confidence = np.abs(2 * saliency_map - 1)
     elif confidence.shape != saliency_map.shape:
-        raise ValueError(f"confidence {confidence.shape}: must be {saliency_map.shape}, as the map")
+        raise InputError(f"confidence {confidence.shape}: must be {saliency_map.shape}, as the map")
     solution = solve(
         resized(photo, shape),
         resized(saliency_map, shape),
@@ -161,7 +162,7 @@ def grabcut(
         brought to the photo's size, when either side has too few pixels for a colour model.
 
     Raises:
-        ValueError: wrong shapes or types, or values outside [0, 1].
+        InputError: wrong shapes or types, or values outside [0, 1].
     """
     saliency_map = _checked(photo, saliency_map)
     shape = bounded(photo.shape, side)
@@ -217,7 +218,7 @@ def grabcut_fine(photo: Photo, saliency_map: Map) -> Map:
         float32 (H, W), see :func:`grabcut`.
 
     Raises:
-        ValueError: wrong shapes or types, or values outside [0, 1].
+        InputError: wrong shapes or types, or values outside [0, 1].
     """
     return grabcut(photo, saliency_map, low=0.9, high=0.5, iterations=1, side=320)
 
@@ -236,7 +237,7 @@ def grabcut_mean(photo: Photo, saliency_map: Map) -> Map:
         float32 (H, W) in [0, 1].
 
     Raises:
-        ValueError: wrong shapes or types, or values outside [0, 1].
+        InputError: wrong shapes or types, or values outside [0, 1].
     """
     cut = grabcut(photo, saliency_map, iterations=1)
     if min(photo.shape[:2]) > GUIDED_SIDE:
@@ -262,10 +263,10 @@ def get_refiner(name: str) -> Callable[[Photo, Map], Map]:
     """The refiner of a name.
 
     Raises:
-        ValueError: unknown; lists the valid names.
+        UsageError: unknown; lists the valid names.
     """
     if name not in REFINERS:
-        raise ValueError(f"refine {name!r}: unknown; valid are {', '.join(REFINERS)}")
+        raise UsageError(f"`refine` {name!r}: unknown; valid are {', '.join(REFINERS)}")
     return REFINERS[name]
 
 
@@ -281,7 +282,7 @@ def refine(photo: Photo, saliency_map: Map, method: str) -> Map:
         float32 (H, W) in [0, 1].
 
     Raises:
-        ValueError: unknown method, wrong shapes or types, or values outside [0, 1].
+        InputError: unknown method, wrong shapes or types, or values outside [0, 1].
     """
     return get_refiner(method)(photo, saliency_map)
 
@@ -338,12 +339,12 @@ def _window(reach: float) -> int:
 def _checked(photo: Photo, saliency_map: Map) -> Map:
     """The map without the excess of roundings, say of OpenCV's blur, which leaves 1.0000001."""
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
-        raise ValueError(f"photo {photo.dtype} {photo.shape}: must be uint8 (H, W, 3)")
+        raise InputError(f"photo {photo.dtype} {photo.shape}: must be uint8 (H, W, 3)")
     if saliency_map.dtype != np.float32 or saliency_map.ndim != 2 or not saliency_map.size:
-        raise ValueError(
+        raise InputError(
             f"saliency map {saliency_map.dtype} {saliency_map.shape}: must be float32 (H, W)"
         )
     low, high = saliency_map.min(), saliency_map.max()
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # also false for NaN
-        raise ValueError(f"saliency map: values from {low} to {high}; must be in [0, 1]")
+        raise InputError(f"saliency map: values from {low} to {high}; must be in [0, 1]")
     return saliency_map.clip(0, 1)

@@ -200,7 +200,7 @@ class Segmenter:
                 f"{', '.join(shipped())}, and a folder made by `saliency train`"
             ) from None
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0].replace("`", "")
             raise SegmenterError(f"{folder}: not a segmenter ({reason})") from None
         return cls(network, config, device)
 

@@ -168,7 +168,7 @@ def test_pick_writes_a_direction_like_the_automatic_one(run: Path, tmp_path: Pat
 
 
 def test_pick_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"NUMBER 8: .* has directions 0 to 7"):
+    with pytest.raises(UsageError, match=r"`index` 8: .* has directions 0 to 7"):
         pick(run, 8, tmp_path / "out")
     with pytest.raises(UsageError, match="`magnitude` 0"):
         pick(run, 1, tmp_path / "out", magnitude=0.0)

@@ -229,7 +229,7 @@ def test_a_useless_direction_is_refused(tmp_path: Path, small_shards: None) -> N
 
 
 def test_impossible_areas(tmp_path: Path, planted_recipe: Recipe) -> None:
-    with pytest.raises(InputError, match="min-area"):
+    with pytest.raises(InputError, match="min_area"):
         make(tmp_path, planted_recipe, min_area=0.5, max_area=0.2)
 
 

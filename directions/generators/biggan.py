@@ -28,6 +28,7 @@ from directions.generators.family import (
     shape_of,
 )
 from directions.generators.spectral import fold_brock
+from saliency.foundation.errors import InputError
 
 BASE = 4
 """Side of the feature map that the latent is projected to."""
@@ -139,7 +140,7 @@ class BigGANGenerator(nn.Module):
         eps: of the conditional batch normalisations.
 
     Raises:
-        ValueError: sizes that do not fit together.
+        InputError: sizes that do not fit together.
     """
 
     def __init__(
@@ -156,9 +157,9 @@ class BigGANGenerator(nn.Module):
         super().__init__()
         blocks = len(widths) - 1
         if resolution != BASE * 2**blocks:
-            raise ValueError(f"{blocks} blocks make {BASE * 2**blocks} px, not {resolution}")
+            raise InputError(f"{blocks} blocks make {BASE * 2**blocks} px, not {resolution}")
         if hierarchical and latent_dim % (blocks + 1):
-            raise ValueError(f"latent_dim {latent_dim}: no multiple of {blocks + 1} chunks")
+            raise InputError(f"latent_dim {latent_dim}: no multiple of {blocks + 1} chunks")
         self.chunk = latent_dim // (blocks + 1) if hierarchical else latent_dim
         self.hierarchical = hierarchical
         condition = shared_dim + (self.chunk if hierarchical else 0)

@@ -29,7 +29,7 @@ from directions.generators.family import (
     shape_of,
 )
 from directions.generators.spectral import fold_torch
-from saliency.foundation.errors import UsageError
+from saliency.foundation.errors import InputError, UsageError
 
 BASE = 4
 """Side of the feature map that the latent is projected to."""
@@ -170,7 +170,7 @@ class BigGANDeepGenerator(nn.Module):
         truncation: at which the batch statistics are taken, in (0, 1].
 
     Raises:
-        ValueError: sizes that do not fit together.
+        InputError: sizes that do not fit together.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class BigGANDeepGenerator(nn.Module):
         super().__init__()
         blocks = len(widths) - 1
         if blocks % 2 or resolution != BASE * 2 ** (blocks // 2):
-            raise ValueError(f"{blocks} blocks do not make {resolution} px")
+            raise InputError(f"{blocks} blocks do not make {resolution} px")
         self.truncation = 1.0
         self.embeddings = nn.Embedding(classes, latent_dim)
         condition = 2 * latent_dim

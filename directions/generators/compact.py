@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from directions.generators.family import Config, Family, Tensors, count_of, shape_of
+from saliency.foundation.errors import InputError
 
 BASE = 4
 """Side of the feature map that the latent is projected to."""
@@ -26,7 +27,7 @@ def stage_widths(resolution: int, width: int) -> list[int]:
     while BASE * 2 ** (len(widths) - 1) < resolution:
         widths.append(min(widths[-1] * 2, 16 * width))
     if BASE * 2 ** (len(widths) - 1) != resolution:
-        raise ValueError(f"resolution {resolution}: valid are 8, 16, 32, 64, 128, ...")
+        raise InputError(f"resolution {resolution}: valid are 8, 16, 32, 64, 128, ...")
     return widths[::-1]
 
 

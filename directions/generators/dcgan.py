@@ -12,6 +12,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from directions.generators.family import Config, Family, Tensors, Weights, shape_of
+from saliency.foundation.errors import InputError
 
 BASE = 4
 """Side of the first feature map."""
@@ -30,7 +31,7 @@ class DCGANGenerator(nn.Module):
         last_kernel: 4 where the last convolution doubles the side, 1 where it does not.
 
     Raises:
-        ValueError: a resolution that the other arguments do not give.
+        InputError: a resolution that the other arguments do not give.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class DCGANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution != _resolution(len(widths), last_kernel):
-            raise ValueError(
+            raise InputError(
                 f"resolution {resolution}: {len(widths)} widths and a last kernel of {last_kernel} "
                 f"make {_resolution(len(widths), last_kernel)} px"
             )

@@ -24,6 +24,7 @@ from directions.generators.family import (
     count_of,
     shape_of,
 )
+from saliency.foundation.errors import InputError
 
 BASE = 4
 """Side of the first feature map."""
@@ -45,13 +46,13 @@ class ProgGANGenerator(nn.Module):
         widths: channels at 4, 8, ... px.
 
     Raises:
-        ValueError: a resolution that the widths do not give.
+        InputError: a resolution that the widths do not give.
     """
 
     def __init__(self, latent_dim: int, resolution: int, widths: Sequence[int]) -> None:
         super().__init__()
         if resolution != BASE * 2 ** (len(widths) - 1):
-            raise ValueError(
+            raise InputError(
                 f"resolution {resolution}: {len(widths)} widths make "
                 f"{BASE * 2 ** (len(widths) - 1)} px"
             )

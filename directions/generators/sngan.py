@@ -21,6 +21,7 @@ from directions.generators.family import (
     Weights,
     shape_of,
 )
+from saliency.foundation.errors import InputError
 
 BASE = 4
 """Side of the first feature map."""
@@ -58,7 +59,7 @@ class SNGANGenerator(nn.Module):
         channels: of the image, 3 or 1.
 
     Raises:
-        ValueError: a resolution that the widths do not give.
+        InputError: a resolution that the widths do not give.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class SNGANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution != BASE * 2 ** (len(widths) - 1):
-            raise ValueError(
+            raise InputError(
                 f"resolution {resolution}: {len(widths)} widths make "
                 f"{BASE * 2 ** (len(widths) - 1)} px"
             )

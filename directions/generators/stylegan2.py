@@ -26,7 +26,7 @@ from directions.generators.family import (
     shape_of,
 )
 from directions.generators.modulated import EqualLinear, StyledConv, ToRGB, activate
-from saliency.foundation.errors import UsageError
+from saliency.foundation.errors import InputError, UsageError
 
 BASE = 4
 """Side of the first feature map."""
@@ -76,7 +76,7 @@ class StyleGAN2Generator(nn.Module):
         clamp: largest activation; NVIDIA's PyTorch version, made for float16, has one.
 
     Raises:
-        ValueError: a resolution that the widths do not give.
+        InputError: a resolution that the widths do not give.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class StyleGAN2Generator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution != BASE * 2 ** (len(widths) - 1):
-            raise ValueError(
+            raise InputError(
                 f"resolution {resolution}: {len(widths)} widths make "
                 f"{BASE * 2 ** (len(widths) - 1)} px"
             )

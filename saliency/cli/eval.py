@@ -155,10 +155,7 @@ def load_method(
     if arguments.method:
         from saliency.baselines import get_baseline
 
-        try:
-            baseline = get_baseline(arguments.method)
-        except ValueError as error:
-            raise UsageError(f"--method: {error}") from None
+        baseline = get_baseline(arguments.method)
         method = {"kind": "baseline", "name": arguments.method}
         return lambda path: baseline(to_rgb(path)), method
 

@@ -8,6 +8,7 @@ multiple of 32". The command line rewrites those names to its own, see
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
@@ -15,10 +16,19 @@ _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 class SaliencyError(Exception):
     """Base of every error that names a file or an option, the problem, and what would be valid."""
 
-    def for_command_line(self) -> str:
-        """The message on one line, with "`label_size`" written as "--label-size"."""
+    def for_command_line(self, options: Mapping[str, str] | None = None) -> str:
+        """The message on one line, with "`label_size`" written as "--label-size".
+
+        Args:
+            options: what the command calls each parameter; parameters that are none of its options
+                stay as they are. Without it, every parameter is an option of its own name.
+        """
         message = " ".join(str(self).split())
-        return _PARAMETER.sub(lambda name: "--" + name[1].replace("_", "-"), message)
+        return _PARAMETER.sub(lambda name: _option(name[1], name[0], options), message)
+
+
+def _option(name: str, quoted: str, options: Mapping[str, str] | None) -> str:
+    return "--" + name.replace("_", "-") if options is None else options.get(name, quoted)
 
 
 class InputError(SaliencyError, ValueError):
@@ -47,3 +57,26 @@ class NotFoundInGeneratorError(SaliencyError):
 
 class SkippedWarning(UserWarning):
     """An input that cannot be used was left out; the message names it and the problem."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of another package says, in one line: of the system's errors, their reason.
+
+    The file's name is left out, since the message around it names the file.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def system_message(error: OSError) -> str:
+    """An error of the system as "PATH: reason", without its number."""
+    if not error.strerror:
+        return reason_of(error)
+    # of two names the second is the one that a file was to get
+    path = error.filename if error.filename2 is None else error.filename2
+    return error.strerror if path is None else f"{_text(path)}: {error.strerror}"
+
+
+def _text(path: object) -> str:
+    return path.decode(errors="surrogateescape") if isinstance(path, bytes) else str(path)
