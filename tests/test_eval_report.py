@@ -20,7 +20,7 @@ from eval.benchmark import saved_maps, score
 from eval.curves import CurveMetrics
 from eval.metrics import METRICS, SaliencyMetrics
 from eval.protocols import ALL_METRICS, PROTOCOLS
-from eval.report.figures import Axis, count_axis, histogram
+from eval.report.figures import LABEL_WIDTH, WIDTH, Axis, count_axis, histogram, label_places
 from eval.report.markup import Markup, escape, tag
 from eval.report.page import galleries
 from eval.report.pictures import FALSE_NEGATIVE, FALSE_POSITIVE, embed, errors
@@ -220,6 +220,16 @@ def test_a_histogram_counts_every_image() -> None:
         assert axis.high >= highest
         assert 2 <= len(axis.ticks) <= 7
         assert axis.ticks[-1] == axis.high
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.02, 0.4, 0.75, 0.98, 1.0])
+@pytest.mark.parametrize("distance", [0.0, 0.001, 0.07, 0.5])
+def test_labels_of_mean_and_median_never_overlap(mean: float, distance: float) -> None:
+    first, second = (46 + 342 * min(1.0, share) for share in (mean, mean + distance))
+    end, start = label_places(first, second)
+    assert end < start
+    assert end - LABEL_WIDTH >= 0
+    assert start + LABEL_WIDTH <= WIDTH
 
 
 def test_markup_escapes_what_is_not_markup() -> None:

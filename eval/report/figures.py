@@ -14,6 +14,8 @@ from eval.report.markup import Child, Markup, join, tag
 WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 44
 BINS = 20
+LABEL_WIDTH, LABEL_GAP = 90, 6
+"""Room for a label such as "median 0.845", and the least distance between two, in pixels."""
 STYLES = 4
 """Number of line styles (a colour and a dash each) in the style sheet; more lines begin again."""
 
@@ -106,9 +108,9 @@ def histogram(title: str, x: Axis, values: Floats) -> Markup:
         f"Histogram of {len(values):,} images: mean {mean:.3f}, median {median:.3f}, "
         f"quartiles {np.quantile(values, 0.25):.3f} and {np.quantile(values, 0.75):.3f}."
     )
-    # The labels stand on the far sides of the two lines, so that they never overlap.
-    ends = ("end", "start") if mean <= median else ("start", "end")
-    marks = [_mark(x, mean, "mean", ends[0]), _mark(x, median, "median", ends[1])]
+    lower, higher = sorted((("mean", mean), ("median", median)), key=lambda named: named[1])
+    end, start = label_places(float(_across(x, lower[1])), float(_across(x, higher[1])))
+    marks = [_mark(x, *lower, end, "end"), _mark(x, *higher, start, "start")]
     return _frame(title, text, x, y, [bars, marks])
 
 
@@ -195,19 +197,31 @@ def _marker(x: Axis, y: Axis, series: Series) -> Markup | None:
                class_="dot")  # fmt: skip
 
 
-def _mark(x: Axis, value: float, name: str, anchor: str) -> Markup:
+def label_places(first: float, second: float) -> tuple[float, float]:
+    """Where the labels of two vertical lines stand, so that they overlap nowhere.
+
+    The first label stands to the left of its line and the second to the right of its own, as far as
+    there is room in the diagram.
+
+    Args:
+        first: horizontal place of the line on the left.
+        second: horizontal place of the line on the right.
+
+    Returns:
+        The end of the first label, and the start of the second one.
+    """
+    start = min(second + 3, WIDTH - LABEL_WIDTH)
+    end = max(min(first - 3, start - LABEL_GAP), LABEL_WIDTH)
+    return end, max(start, end + LABEL_GAP)
+
+
+def _mark(x: Axis, name: str, value: float, place: float, anchor: str) -> Markup:
     """Draw a vertical line with its name and value above the frame."""
-    across = _across(x, value)
-    # Near the sides of the frame, there is room only towards its middle.
-    if across < LEFT + 70:
-        anchor = "start"
-    if across > WIDTH - RIGHT - 70:
-        anchor = "end"
+    across = _pixel(_across(x, value))
     return join(
-        tag("path", d=f"M{_pixel(across)} {TOP - 4}V{HEIGHT - BOTTOM}", class_=f"mark {name}"),
-        tag("text", f"{name} {value:.3f}", x=_pixel(across + (3 if anchor == "start" else -3)),
-            y=TOP - 9, class_=f"tick {anchor}"),
-    )  # fmt: skip
+        tag("path", d=f"M{across} {TOP - 4}V{HEIGHT - BOTTOM}", class_=f"mark {name}"),
+        tag("text", f"{name} {value:.3f}", x=_pixel(place), y=TOP - 9, class_=f"tick {anchor}"),
+    )
 
 
 def _path(x: Axis, y: Axis, across: Floats, down: Floats) -> str:
