@@ -13,6 +13,7 @@ from torch import Tensor
 
 from data.files import load_tensors, save_tensors
 from directions.generators import Generator
+from saliency.foundation.artifacts import made_file
 from saliency.foundation.errors import InputError
 
 
@@ -90,15 +91,21 @@ EMBEDDED: dict[str, Path] = {
     "compact": Path(__file__).parent / "weights" / "compact-direction.safetensors",
 }
 """Directions that come with the package, named as their generators."""
+PLACES = ("direction.safetensors", "discover/direction.safetensors")
+"""Where `saliency discover` and `saliency run` leave the direction that they chose."""
 
 
 def load_direction(source: str | Path) -> Direction:
     """A direction that comes with the package, by its generator's name, or a file.
 
+    Args:
+        source: the name, the file, or the folder that `saliency discover` or `run` made.
+
     Raises:
         InputError: missing, damaged, or not a direction.
     """
-    return Direction.load(EMBEDDED.get(str(source), Path(source)))
+    path = EMBEDDED.get(str(source), Path(source))
+    return Direction.load(made_file(path, PLACES, "a direction", "saliency discover"))
 
 
 def unit(vector: Tensor) -> Tensor:

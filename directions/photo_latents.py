@@ -19,6 +19,7 @@ from torch import Tensor
 from data.files import load_tensors, save_tensors, sha256_of
 from data.seeds import torch_stream
 from directions.generators import Generator, Latents
+from saliency.foundation.artifacts import made_file
 from saliency.foundation.errors import InputError
 
 FORMAT = "saliency-latents"
@@ -112,9 +113,12 @@ class PhotoLatents:
 
 
 def latents_file(path: Path | str) -> Path:
-    """The file itself where a folder of `saliency generator invert` is named."""
-    path = Path(path)
-    return path / FILE if path.is_dir() else path
+    """The file itself where a folder of `saliency generator invert` is named.
+
+    Raises:
+        InputError: a folder without it.
+    """
+    return made_file(path, [FILE], "latents of photos", "saliency generator invert")
 
 
 def latents_sha256(path: Path | str) -> str:

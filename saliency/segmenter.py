@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saliency.devices import device_named
-from saliency.foundation.errors import SegmenterError, UsageError
+from saliency.foundation.errors import SegmenterError, UsageError, reason_of
 from saliency.foundation.images import to_rgb
 
 if TYPE_CHECKING:
@@ -69,13 +69,15 @@ def segmenter_folder(model: str | os.PathLike[str]) -> Path:
 
     Args:
         model: the bare name of a segmenter that comes with the package, or a folder. A name with a
-            separator (``./default``) and a :class:`~pathlib.Path` are always folders.
+            separator (``./default``) and a :class:`~pathlib.Path` are always folders. Of a folder
+            that `saliency run` made, the segmenter in it is meant.
 
     Raises:
         SegmenterError: a bare name that is both, so that nobody can tell which is meant.
     """
     if not isinstance(model, str) or model not in shipped():
-        return Path(model)
+        run = Path(model) / "segmenter"
+        return run if (run / "config.json").exists() else Path(model)
     if (Path(model) / "config.json").exists():
         raise SegmenterError(
             f"{model}: the name of a segmenter that comes with the package, and a folder here; "
@@ -200,7 +202,7 @@ class Segmenter:
                 f"{', '.join(shipped())}, and a folder made by `saliency train`"
             ) from None
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0].replace("`", "")
+            reason = reason_of(error).replace("`", "")
             raise SegmenterError(f"{folder}: not a segmenter ({reason})") from None
         return cls(network, config, device)
 

@@ -40,6 +40,7 @@ from directions.generators.official import check_official, official_file, offici
 from directions.generators.proggan import PROGGAN
 from directions.generators.sngan import SNGAN
 from directions.generators.stylegan2 import STYLEGAN2
+from saliency.foundation.artifacts import made_file
 from saliency.foundation.errors import InputError, UsageError
 
 __all__ = [
@@ -76,10 +77,10 @@ def load_generator(
     """A generator by name, by file, or from a user's Python file.
 
     Args:
-        source: an embedded or official generator's name; a ``.safetensors`` file of ours; a
-            published checkpoint of a known family, alone or in a tar file, which is read without
-            running code in it; a TorchScript file, which is a program and runs; or
-            ``file.py:function``.
+        source: an embedded or official generator's name; a ``.safetensors`` file of ours, or the
+            folder that `saliency generator train` made; a published checkpoint of a known family,
+            alone or in a tar file, which is read without running code in it; a TorchScript file,
+            which is a program and runs; or ``file.py:function``.
         device: where to compute.
         sampling: how latents are drawn, where the family leaves a choice.
 
@@ -119,6 +120,7 @@ def open_generator(source: str | Path) -> OpenedFile:
             f"`generator` {text}: no such file; valid: {', '.join(EMBEDDED)}, an official name "
             "(`saliency generator list`), a checkpoint, a TorchScript file, or file.py:function"
         )
+    path = generator_file(path)
     if path.suffix == ".pkl":
         raise InputError(
             f"{path}: a pickle, which is not opened as it is; `saliency generator convert {path} "
@@ -134,6 +136,15 @@ def open_generator(source: str | Path) -> OpenedFile:
         with checkpoint_in(path) as checkpoint:
             return open_file(checkpoint, FAMILIES)
     return open_file(path, FAMILIES)
+
+
+def generator_file(path: str | Path) -> Path:
+    """The file itself where a folder of `saliency generator train` is named.
+
+    Raises:
+        InputError: a folder without it.
+    """
+    return made_file(path, ["generator.safetensors"], "a generator", "saliency generator train")
 
 
 def wrap_generator(

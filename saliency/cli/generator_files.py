@@ -166,13 +166,13 @@ def draw_samples(arguments: argparse.Namespace) -> int:
 def convert_file(arguments: argparse.Namespace) -> int:
     """Write a generator as a safetensors file with its family and config."""
     from data.files import sha256_of
-    from directions.generators import fingerprint
+    from directions.generators import fingerprint, generator_file
     from directions.generators.store import save_generator
 
     out: Path = arguments.out
     if out.suffix != ".safetensors":
         raise UsageError(f"OUT {out}: must end in .safetensors")
-    source = Path(arguments.source)
+    source = generator_file(arguments.source)
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"OUT {out}: is IN; choose another name")
     opened = _opened(arguments.source)
