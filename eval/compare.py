@@ -59,27 +59,30 @@ def compare(
 
     Args:
         first: path of score A, a JSON file that a benchmark run has written.
-        second: path of score B, of the same photos and by the same protocols.
+        second: path of score B, of the same photos and by at least one protocol of ``first``.
         samples: number of resampled sets of the bootstrap.
         seed: seed of the resampling.
 
     Returns:
-        One result for each protocol. It has the keys ``a`` and ``b`` (the files), ``protocol``,
-        ``benchmark``, ``fingerprint``, ``images`` (their number), ``differences`` (metric name to
-        the fields of :class:`Difference`), ``not_compared`` (metric names) and ``bootstrap``.
+        One result for each protocol that both scores have. It has the keys ``a`` and ``b`` (the
+        files), ``protocol``, ``benchmark``, ``fingerprint``, ``images`` (their number),
+        ``differences`` (metric name to the fields of :class:`Difference`), ``not_compared`` (metric
+        names) and ``bootstrap``.
 
     Raises:
         InputError: a file or a table is missing or was not written by this program, or the scores
-            are of different photos or protocols.
+            are of different photos or share no protocol.
     """
     left, right = read_scores(first), read_scores(second)
-    if left.keys() != right.keys():
+    shared = [protocol for protocol in left if protocol in right]
+    if not shared:
         raise InputError(
             f"{first} is by protocol {', '.join(left)}, {second} by {', '.join(right)}; "
-            "only scores by the same protocols can be compared"
+            "only scores by the same protocol can be compared"
         )
     compared = []
-    for protocol, result in left.items():
+    for protocol in shared:
+        result = left[protocol]
         _check_same(first, second, result, right[protocol])
         tables = [read_table(path, protocol) for path in (first, second)]
         compared.append(

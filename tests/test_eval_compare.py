@@ -108,7 +108,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(scores: Path, tmp_path: 
     photo = tmp_path / "photo.json"
     photo.write_text("{}")
     for other, reason in (
-        (scores / "plain.json", "only scores by the same protocols"),
+        (changed(scores, tmp_path, protocol="mean-pr"), "only scores by the same protocol"),
         (changed(scores, tmp_path, fingerprint="0" * 64), "different photos or masks"),
         (changed(scores, tmp_path, protocol_settings={**settings, "beta_squared": 1}), "beta_sq"),
         (no_table, "no such file; it must lie beside"),
@@ -121,6 +121,14 @@ def test_what_cannot_be_compared_is_refused_in_one_line(scores: Path, tmp_path: 
             compare(plain, other)
         assert "\n" not in str(caught.value)
     assert compare(plain, plain)[0]["differences"]["iou"]["difference"] == 0
+
+
+def test_the_protocols_that_both_scores_have_are_compared(scores: Path, tmp_path: Path) -> None:
+    one = changed(scores, tmp_path)
+    (compared,) = compare(scores / "better.json", one)
+    assert compared["protocol"] == "voynov"
+    whole = compare(scores / "better.json", scores / "plain.json")
+    assert compared["differences"] == of_protocol(whole, "voynov")["differences"]
 
 
 @pytest.mark.parametrize("lacking", ["metrics", "averaging", "beta_squared", "empty_iou"])
