@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data.bounds import check_archive
 from saliency.foundation.errors import InputError, OutputConflictError
+from saliency.foundation.json_text import MAX_BYTES, parse_json
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.json"
@@ -74,11 +76,12 @@ def read_json(path: Path | str) -> Any:
         InputError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: too long for JSON; at most {MAX_BYTES:,} bytes are read")
+        text = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from None
+    return parse_json(text, str(path))
 
 
 def sha256_of(path: Path | str) -> str:
@@ -109,6 +112,7 @@ def load_torch(path: Path | str) -> dict[str, Any]:
     import torch
 
     try:
+        check_archive(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError) as error:
         raise InputError(

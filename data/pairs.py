@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from data.bounds import read_shard
 from data.files import RUN_FILE, read_json, replacing, sha256_of
 from saliency.foundation.decoding import open_image
 from saliency.foundation.errors import ImageError, InputError
+from saliency.foundation.json_text import parse_json, whole
 
 MAX_PIXELS = 4096 * 4096
 """Generated images are far smaller; a larger one in a shard is refused before it is decoded."""
@@ -85,8 +87,10 @@ def decode_png(content: bytes, name: str = "image of a pair") -> NDArray[np.uint
         name: what messages call it.
 
     Raises:
-        ImageError: damaged, neither grey nor RGB, or more than :data:`MAX_PIXELS` pixels.
+        ImageError: absent, damaged, neither grey nor RGB, or more than :data:`MAX_PIXELS` pixels.
     """
+    if not isinstance(content, bytes):
+        raise ImageError(f"{name}: absent")
     image = open_image(content, name=name, max_pixels=MAX_PIXELS)
     if image.mode not in ("L", "RGB"):
         raise ImageError(f"{name}: mode {image.mode}; valid are grey (L) and RGB")
@@ -142,10 +146,14 @@ def read_note(shard: Path) -> dict[str, Any]:
         InputError: damaged file, or not a shard of this program.
     """
     try:
-        metadata = pq.read_schema(shard).metadata or {}
-        note: dict[str, Any] = json.loads(metadata[b"saliency"])
-    except (pa.ArrowInvalid, KeyError, OSError) as error:
+        text = (pq.read_schema(shard).metadata or {})[b"saliency"]
+    except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{shard}: not a shard of pairs ({error})") from None
+    note = parse_json(text, f"{shard}: its note")
+    if not isinstance(note, dict) or not all(
+        whole(note.get(name), 0, 1 << 40) for name in ("drawn", "survived", "kept")
+    ):
+        raise InputError(f"{shard}: not a shard of pairs (its note does not count them)")
     return note
 
 
@@ -161,7 +169,10 @@ class PairFolder:
 
     def __init__(self, *folders: Path | str) -> None:
         self.folders = folders
-        self._rows = pa.concat_tables(map(_rows, folders)).combine_chunks()
+        tables = [table for folder in folders for table in _tables(folder)]
+        self._shards = [shard for shard, _ in tables]
+        self._ends = np.cumsum([len(table) for _, table in tables])
+        self._rows = pa.concat_tables([table for _, table in tables]).combine_chunks()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -172,28 +183,32 @@ class PairFolder:
 
     def __getitem__(self, index: int) -> Pair:
         row = self._rows.slice(index, 1).to_pylist()[0]
-        name = f"sample {row['sample']} of the pairs"
-        return Pair(
-            image=decode_png(row["image"]["bytes"], f"{name}, image"),
-            mask=decode_png(row["mask"]["bytes"], f"{name}, mask") > 127,
-            sample=row["sample"],
-            seed=row["seed"],
-            area=row["area"],
-            border=row["border"],
-        )
+        name = self._name(index)
+        empty = [column for column in SCHEMA.names if row[column] is None]
+        if empty:
+            raise InputError(f"{name}: nothing in {', '.join(empty)}")
+        image = decode_png(row["image"]["bytes"], f"{name}: image")
+        mask = decode_png(row["mask"]["bytes"], f"{name}: mask")
+        if image.ndim != 3 or mask.shape != image.shape[:2]:
+            raise InputError(
+                f"{name}: image {image.shape}, mask {mask.shape}; needed are an RGB image and a "
+                "grey mask of its size"
+            )
+        return Pair(image, mask > 127, row["sample"], row["seed"], row["area"], row["border"])
+
+    def _name(self, index: int) -> str:
+        """The shard and the row of a pair, for messages."""
+        shard = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[shard - 1]) if shard else 0
+        return f"{self._shards[shard]}: row {index - first}"
 
 
-def _rows(folder: Path | str) -> pa.Table:
-    tables = []
-    for shard in list_shards(folder):
-        try:
-            tables.append(pq.read_table(shard, columns=SCHEMA.names))
-        except (pa.ArrowInvalid, OSError, KeyError) as error:
-            raise InputError(f"{shard}: damaged shard ({error})") from None
-    rows = pa.concat_tables(tables)
-    if len(rows) == 0:
+def _tables(folder: Path | str) -> list[tuple[Path, pa.Table]]:
+    """A folder's shards, read."""
+    tables = [(shard, read_shard(shard, SCHEMA)) for shard in list_shards(folder)]
+    if not any(len(table) for _, table in tables):
         raise InputError(f"{folder}: its shards hold no pairs")
-    return rows
+    return tables
 
 
 def pairs_provenance(*folders: Path | str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from data.bounds import read_shard
 from data.files import replacing
 from data.pairs import decode_png
 from saliency.foundation.errors import InputError
@@ -87,9 +88,12 @@ def read_labels(path: Path) -> list[PseudoLabel]:
         InputError: damaged, or not a shard of pseudo-labels.
     """
     try:
-        rows = pq.read_table(path, columns=SCHEMA.names).to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a shard of pseudo-labels ({error}); remove it") from None
+        rows = read_shard(path, SCHEMA).to_pylist()
+    except InputError as error:
+        raise InputError(f"{error}; not a shard of pseudo-labels; remove it") from None
+    for number, row in enumerate(rows):
+        if any(row[name] is None for name in SCHEMA.names if name != "prior"):
+            raise InputError(f"{path}: row {number} is not complete; remove the file")
     return [
         PseudoLabel(
             Path(row["photo"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from data.files import load_tensors, save_tensors
+from data.masks import DEFAULT_THRESHOLDS
 from directions.generators import Generator
 from saliency.foundation.artifacts import made_file
 from saliency.foundation.errors import InputError
+from saliency.foundation.json_text import finite, parse_json
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,11 @@ class Direction:
         tensors, metadata = load_tensors(path)
         if metadata.get("format") != "saliency-direction" or "direction" not in tensors:
             raise InputError(f"{path}: not a direction file (`saliency discover` makes one)")
-        try:
-            return cls(tensors["direction"], **json.loads(metadata["direction"]))
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: damaged direction file ({error})") from None
+        described = parse_json(metadata.get("direction", ""), str(path))
+        problem = _problem(tensors["direction"], described)
+        if problem:
+            raise InputError(f"{path}: damaged direction file ({problem})")
+        return cls(tensors["direction"].float(), **described)
 
     def check_generator(self, generator: Generator) -> None:
         """Refuse a generator that this direction was not made for.
@@ -79,12 +82,42 @@ class Direction:
         Raises:
             InputError: the weights differ.
         """
+        if len(self.vector) != generator.latent_dim:
+            raise InputError(
+                f"the direction has {len(self.vector)} numbers; latents of {generator.name!r} have "
+                f"{generator.latent_dim}"
+            )
         if self.fingerprint != generator.fingerprint:
             raise InputError(
                 f"the direction was made for generator {self.generator!r} "
                 f"(weights {self.fingerprint[:12]}), not for {generator.name!r} "
                 f"(weights {generator.fingerprint[:12]}); run `saliency discover` for this one"
             )
+
+
+def _problem(vector: Tensor, described: Any) -> str:
+    """What is wrong with a direction file's content, empty where nothing is."""
+    if vector.ndim != 1 or not len(vector) or not vector.is_floating_point():
+        return f"its tensor is {vector.dtype} {tuple(vector.shape)}, not floating (latent_dim,)"
+    if not vector.isfinite().all() or not vector.any():
+        return "its tensor is zero or not finite"
+    names = {field.name for field in fields(Direction)} - {"vector"}
+    if not isinstance(described, dict) or not described.keys() <= names:
+        return f"its metadata must be of {', '.join(sorted(names))}"
+    missing = names - {"provenance"} - described.keys()
+    if missing:
+        return f"no {', '.join(sorted(missing))}"
+    for name in ("magnitude", "threshold", "score"):
+        if not finite(described[name]):
+            return f"{name} {described[name]!r}: must be a finite number"
+    if described["mask_rule"] not in list(DEFAULT_THRESHOLDS):
+        return f"mask rule {described['mask_rule']!r}: valid are {', '.join(DEFAULT_THRESHOLDS)}"
+    for name in ("generator", "fingerprint"):
+        if not isinstance(described[name], str):
+            return f"{name} {described[name]!r}: must be text"
+    if not isinstance(described.get("provenance", {}), dict):
+        return f"provenance {described['provenance']!r}: must be an object"
+    return ""
 
 
 EMBEDDED: dict[str, Path] = {

@@ -27,6 +27,7 @@ from directions.photo_latents import FILE, Origin, PhotoLatents
 from directions.projection import Projector, Search, encoder_of
 from saliency.foundation.errors import InputError, OutputConflictError
 from saliency.foundation.images import to_rgb
+from saliency.foundation.json_text import parse_json
 
 STEPS = 300
 TRIES = 64
@@ -193,7 +194,7 @@ class _Part:
     def load(cls, path: Path) -> _Part:
         tensors, metadata = load_tensors(path)
         try:
-            described = json.loads(metadata[PART])
+            described = parse_json(metadata[PART], str(path))
             return cls(tensors, described["names"], described["skipped"])
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: damaged shard of latents ({error!r})") from None

@@ -21,6 +21,7 @@ from data.seeds import torch_stream
 from directions.generators import Generator, Latents
 from saliency.foundation.artifacts import made_file
 from saliency.foundation.errors import InputError
+from saliency.foundation.json_text import parse_json
 
 FORMAT = "saliency-latents"
 FILE = "latents.safetensors"
@@ -138,7 +139,7 @@ def _from_safetensors(path: Path) -> PhotoLatents:
     if FORMAT not in metadata:
         raise InputError(f"{path}: no latents of photos (`saliency generator invert` makes some)")
     try:
-        origin = Origin(**json.loads(metadata[FORMAT]))
+        origin = Origin(**parse_json(metadata[FORMAT], str(path)))
         if not isinstance(origin.provenance.get("settings"), dict):
             raise ValueError("no settings")
         latents = PhotoLatents(

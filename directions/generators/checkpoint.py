@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data.bounds import check_archive
 from data.files import load_tensors
 from saliency.foundation.errors import InputError
 
@@ -77,6 +78,7 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: is a folder; name a checkpoint file")
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    check_archive(path)
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             # mapped weights are read when they are used, so that loading needs no second copy

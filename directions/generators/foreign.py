@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from data.bounds import check_archive
 from directions.generators.adapt import latent_dims_of
 from directions.generators.base import Generator, NetworkGenerator
 from saliency.foundation.errors import InputError
@@ -101,6 +102,7 @@ def from_torchscript(path: Path, device: torch.device | str = "cpu") -> Generato
         InputError: damaged, it touches files, or it does not take latents and make images.
     """
     try:
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             code = [archive.read(n).decode() for n in archive.namelist() if n.endswith(".py")]
         if any(FILE_OPERATORS.search(text) for text in code):
@@ -133,6 +135,10 @@ def from_module(module: nn.Module, name: str, device: torch.device | str = "cpu"
     Raises:
         InputError: the length cannot be told, or the network does not make images of latents.
     """
+    module = module.float()  # half precision, or double: all that follows computes in float32
+    for key, value in module.state_dict().items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"{name}: its tensor {key} is not finite everywhere")
     reasons = []
     for latent_dim in latent_dims_of(module):
         try:

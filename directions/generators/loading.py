@@ -108,8 +108,20 @@ def build(
         name: value.float() if value.is_floating_point() else value
         for name, value in tensors.items()
     }
+    refuse_not_finite(cast, path)
     network.load_state_dict(cast, assign=True)
     return network
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Refuse weights of which one is infinite or no number: images would be noise, or black.
+
+    Raises:
+        InputError: one is.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"{path}: its tensor {name} is not finite everywhere")
 
 
 def _misfits(needed: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

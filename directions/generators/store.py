@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from data.files import load_tensors, save_tensors
 from saliency.foundation.errors import InputError
+from saliency.foundation.json_text import finite, parse_json, whole
+
+LARGEST = 16384
+"""Of any number in a config: no generator is deeper, wider or finer."""
 
 
 def save_generator(
@@ -47,11 +51,20 @@ def parse_metadata(path: Path | str, metadata: dict[str, str]) -> dict[str, Any]
     """
     if "family" not in metadata or "config" not in metadata:
         raise InputError(f"{path}: no generator (its metadata name no family and config)")
-    try:
-        config = json.loads(metadata["config"])
-        provenance = json.loads(metadata.get("provenance", "{}"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: damaged generator file (metadata: {error})") from None
+    where = f"{path}: damaged generator file: its metadata"
+    config = parse_json(metadata["config"], where)
+    provenance = parse_json(metadata.get("provenance", "{}"), where)
     if not isinstance(config, dict) or not {"latent_dim", "resolution"} <= config.keys():
         raise InputError(f"{path}: damaged generator file (config without latent_dim, resolution)")
+    for name, value in config.items():
+        if isinstance(value, int | float) and not (finite(value) and abs(value) <= LARGEST):
+            raise InputError(f"{path}: damaged generator file ({name} {value})")
+    for name in ("latent_dim", "resolution"):
+        if not whole(config[name], 1, LARGEST):
+            raise InputError(
+                f"{path}: damaged generator file ({name} {config[name]!r}; valid are whole numbers "
+                f"from 1 to {LARGEST})"
+            )
+    if not isinstance(provenance, dict):
+        raise InputError(f"{path}: damaged generator file (provenance is no object)")
     return {"family": metadata["family"], "config": config, "provenance": provenance}
