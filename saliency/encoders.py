@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from data.files import sha256_of
-from saliency.foundation.errors import InputError, UsageError
+from saliency.foundation.errors import InputError, SegmenterError, UsageError
+from saliency.segmenter import check_encoder_name
 
 LITE0 = "tu-tf_efficientnet_lite0"
 
@@ -59,15 +60,16 @@ def check_encoder(name: str, weights: str) -> None:
         UsageError: unknown name, or no offline weights for it.
     """
     import segmentation_models_pytorch as smp
-    import timm
 
     known = smp.encoders.get_encoder_names()
-    if name not in known and not (name.startswith("tu-") and timm.is_model(name[3:])):
+    try:
+        check_encoder_name(name)
+    except SegmenterError:
         close = difflib.get_close_matches(name, known, 5) or known[:5]
         raise UsageError(
             f"`encoder` {name}: unknown; valid are {LITE0}, {', '.join(close)}, and the other "
             "encoders of segmentation-models-pytorch, timm's models among them (tu-NAME)"
-        )
+        ) from None
     if weights == "imagenet" and name not in WHEELS:
         raise UsageError(
             f"`encoder_weights` imagenet: comes for `encoder` {', '.join(WHEELS)} only, not for "

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from data.progress import progress
 from saliency.encoders import LITE0, load_imagenet_weights
 from saliency.foundation.errors import InputError
-from saliency.segmenter import SegmenterConfig, build_network
+from saliency.segmenter import build_network
+from saliency.segmenter_config import SegmenterConfig
 
 FEATURES = "EfficientNet-Lite0 (ImageNet classes), last feature map, mean over the image"
 INPUT_SIDE = 128

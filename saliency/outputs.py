@@ -112,7 +112,7 @@ def read_mark(path: Path) -> Mark | None:
         with open_regular(path) as file:
             text = identify(file, str(path)).info.get(MARK, "")
         return Mark(**json.loads(str(text)))
-    except (ImageError, TypeError, ValueError):
+    except (ImageError, TypeError, ValueError, RecursionError):
         return None
 
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from saliency.devices import device_named
-from saliency.foundation.errors import SegmenterError, UsageError, reason_of
+from saliency.foundation.errors import InputError, SegmenterError, UsageError, reason_of
 from saliency.foundation.images import to_rgb
+from saliency.segmenter_config import SegmenterConfig, read_config
 
 if TYPE_CHECKING:
     import torch
-
-Supervision = Literal["none", "imagenet-classes"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "default"
@@ -29,34 +30,6 @@ STRIDE = 32
 """The U-Net halves its input five times."""
 MAX_ASPECT = 4.0
 """Longer photos are squeezed to this ratio of the sides, which bounds memory."""
-
-
-@dataclass(frozen=True)
-class SegmenterConfig:
-    """What is needed to rebuild a segmenter, and what went into it.
-
-    Attributes:
-        encoder: name in segmentation-models-pytorch.
-        decoder_channels: of the U-Net's five stages.
-        size: shortest side at which photos are segmented.
-        supervision: ``none``, or ``imagenet-classes`` for an encoder pretrained on class labels.
-        provenance: config, seed, code version and sha256 of what it was trained on.
-        refine: name in :data:`saliency.refine.REFINERS`, used unless the caller asks for another.
-        prior: name in :data:`saliency.prior.PRIORS`, a fourth input channel.
-    """
-
-    encoder: str = "tu-tf_efficientnet_lite0"
-    decoder_channels: tuple[int, ...] = (128, 64, 32, 16, 16)
-    size: int = 128
-    supervision: Supervision = "none"
-    provenance: dict[str, Any] = field(default_factory=dict)
-    refine: str = "none"
-    prior: str = "none"
-
-    @property
-    def channels(self) -> int:
-        """Of the network's input."""
-        return 3 if self.prior == "none" else 4
 
 
 def shipped() -> list[str]:
@@ -86,13 +59,6 @@ def segmenter_folder(model: str | os.PathLike[str]) -> Path:
     return WEIGHTS / model
 
 
-def read_config(path: Path) -> SegmenterConfig:
-    """The config of a segmenter's folder."""
-    values = json.loads(path.read_text(encoding="utf-8"))
-    values["decoder_channels"] = tuple(values["decoder_channels"])
-    return SegmenterConfig(**values)
-
-
 def build_network(config: SegmenterConfig) -> torch.nn.Module:
     """The U-Net of a config with random weights; (N, C, H, W) in [-1, 1] to logits (N, 1, H, W).
 
@@ -101,6 +67,7 @@ def build_network(config: SegmenterConfig) -> torch.nn.Module:
     """
     import segmentation_models_pytorch as smp
 
+    check_encoder_name(config.encoder)
     try:
         network: torch.nn.Module = smp.Unet(
             config.encoder,
@@ -108,13 +75,47 @@ def build_network(config: SegmenterConfig) -> torch.nn.Module:
             in_channels=config.channels,
             decoder_channels=config.decoder_channels,
         )
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).strip("'\"").splitlines()[0]
+    except (KeyError, RuntimeError, ValueError, AttributeError) as error:
+        reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
         raise SegmenterError(
-            f"encoder {config.encoder!r}: unknown to segmentation-models-pytorch; valid are for "
-            f"instance {SegmenterConfig.encoder}, resnet18, mobilenet_v2 ({reason[:200]})"
+            f"encoder {config.encoder!r}: makes no U-Net ({reason[:200]}); valid are for instance "
+            f"{SegmenterConfig.encoder}, resnet18, mobilenet_v2"
         ) from None
     return network
+
+
+def check_encoder_name(name: str) -> None:
+    """Refuse an encoder that is not an architecture of an installed library.
+
+    timm takes names such as ``hf-hub:owner/model`` as well, for which it would ask a hub.
+
+    Raises:
+        SegmenterError: unknown.
+    """
+    import segmentation_models_pytorch as smp
+    import timm
+
+    of_timm = re.fullmatch(r"tu-([a-z0-9_]+)", name)
+    if name in smp.encoders.get_encoder_names() or (of_timm and of_timm[1] in timm.list_models()):
+        return
+    raise SegmenterError(
+        f"encoder {name!r}: unknown to segmentation-models-pytorch; valid are for instance "
+        f"{SegmenterConfig.encoder}, resnet18, mobilenet_v2"
+    )
+
+
+def _check_weights(weights: dict[str, torch.Tensor], network: Mapping[str, torch.Tensor]) -> None:
+    """Refuse weights that are not finite, or not numbers of the network's kind.
+
+    Raises:
+        SegmenterError: one is.
+    """
+    for name, value in weights.items():
+        wanted = network.get(name)
+        if wanted is not None and wanted.is_floating_point() != value.is_floating_point():
+            raise SegmenterError(f"tensor {name} is {value.dtype}, not {wanted.dtype}")
+        if value.is_floating_point() and not value.isfinite().all():
+            raise SegmenterError(f"tensor {name} is not finite everywhere")
 
 
 def network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -182,26 +183,20 @@ class Segmenter:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from saliency.prior import PRIORS
-        from saliency.refine import get_refiner
-
         path = segmenter_folder(folder)
         try:
             config = read_config(path / "config.json")
-            get_refiner(config.refine)
-            if config.prior not in PRIORS:
-                raise ValueError(f"prior {config.prior!r}: valid are {', '.join(PRIORS)}")
             with torch.random.fork_rng(devices=[]):  # first weights draw random numbers
                 network = build_network(config)
-            network.load_state_dict(load_file(path / "model.safetensors"))
-        except SegmenterError as error:
-            raise SegmenterError(f"{folder}: {error}") from None
+            weights = load_file(path / "model.safetensors")
+            _check_weights(weights, network.state_dict())
+            network.load_state_dict(weights)
         except FileNotFoundError:
             raise SegmenterError(
                 f"{folder}: no segmenter there (config.json and model.safetensors); valid are "
                 f"{', '.join(shipped())}, and a folder made by `saliency train`"
             ) from None
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        except (InputError, RuntimeError, OSError, SafetensorError) as error:
             reason = reason_of(error).replace("`", "")
             raise SegmenterError(f"{folder}: not a segmenter ({reason})") from None
         return cls(network, config, device)

@@ -36,7 +36,8 @@ from saliency.foundation.errors import InputError, UsageError
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.labelling import Labeller, label_photos
 from saliency.rectification import Rectification
-from saliency.segmenter import Segmenter, SegmenterConfig, segmenter_folder
+from saliency.segmenter import Segmenter, segmenter_folder
+from saliency.segmenter_config import SegmenterConfig
 from saliency.self_training_settings import SelfTrainConfig, of_round
 from saliency.training import CHECKPOINT_SECONDS, Trainer, at_side, batches, finished
 

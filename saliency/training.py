@@ -22,7 +22,8 @@ from data.seeds import numpy_stream, seeded, stream_seed
 from saliency.encoders import load_imagenet_weights
 from saliency.losses import segmentation_loss, texture_loss
 from saliency.pair_stream import PairStream, split_pairs
-from saliency.segmenter import Segmenter, SegmenterConfig, Supervision, build_network
+from saliency.segmenter import Segmenter, build_network
+from saliency.segmenter_config import SegmenterConfig, Supervision
 from saliency.training_settings import TrainConfig
 
 CHECKPOINT_SECONDS = 60.0

@@ -20,7 +20,8 @@ from directions.direction import Direction
 from directions.generators import Generator, NetworkGenerator
 from directions.generators.compact import CompactGenerator
 from saliency.cli import main
-from saliency.segmenter import Segmenter, SegmenterConfig, build_network
+from saliency.segmenter import Segmenter, build_network
+from saliency.segmenter_config import SegmenterConfig
 
 TINY_ENCODER = "tu-mobilenetv3_small_050"
 TESTS = Path(__file__).parent

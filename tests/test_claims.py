@@ -26,7 +26,8 @@ from directions.gan_training import GanTrainer, GeneratorTrainConfig
 from saliency.baselines import BASELINES
 from saliency.foundation.errors import OutputConflictError, SegmenterError, UsageError
 from saliency.labelling import Labeller, label_photos
-from saliency.segmenter import Segmenter, SegmenterConfig, build_network, load_segmenter
+from saliency.segmenter import Segmenter, build_network, load_segmenter
+from saliency.segmenter_config import SegmenterConfig
 from saliency.training import train_segmenter
 from saliency.training_settings import TrainConfig
 

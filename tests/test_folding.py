@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from saliency.folding import folded
-from saliency.segmenter import SegmenterConfig, build_network
+from saliency.segmenter import build_network
+from saliency.segmenter_config import SegmenterConfig
 
 
 def trained_looking(network: nn.Module) -> nn.Module:

@@ -17,7 +17,8 @@ from saliency.foundation.errors import UsageError
 from saliency.label_stream import LabelStream, Material, Shares
 from saliency.pair_stream import PairStream
 from saliency.prior import prior_map, with_prior
-from saliency.segmenter import Segmenter, SegmenterConfig, SegmenterError, build_network
+from saliency.segmenter import Segmenter, SegmenterError, build_network
+from saliency.segmenter_config import SegmenterConfig
 from saliency.self_training import SelfTrainConfig, self_train
 
 

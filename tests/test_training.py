@@ -18,7 +18,8 @@ from saliency import encoders, training
 from saliency.encoders import LITE0, load_imagenet_weights
 from saliency.foundation.errors import InputError
 from saliency.pair_stream import PairStream, split_pairs
-from saliency.segmenter import Segmenter, SegmenterConfig, SegmenterError, build_network
+from saliency.segmenter import Segmenter, SegmenterError, build_network
+from saliency.segmenter_config import SegmenterConfig
 from saliency.training import Trainer, finished, train_segmenter
 from saliency.training_settings import TrainConfig
 
