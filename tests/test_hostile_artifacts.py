@@ -1,0 +1,309 @@
+"""Damaged and hostile artifacts: one clear line, little memory, nothing run."""
+
+import io
+import json
+import math
+import socket
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from planted import planted_direction
+from safetensors.torch import load_file, save_file
+
+from data.bounds import check_archive
+from data.files import load_torch, read_json
+from data.pairs import SCHEMA, PairFolder, encode_png
+from data.pseudo_labels import read_labels
+from directions.direction import load_direction
+from directions.generators import load_generator
+from directions.generators.compact import CompactGenerator
+from directions.generators.foreign import from_torchscript
+from directions.generators.store import save_generator
+from saliency.foundation.errors import InputError, SaliencyError, SegmenterError, UsageError
+from saliency.foundation.json_text import parse_json
+from saliency.segmenter import Segmenter
+
+NESTED = "[" * 100_000
+
+
+def refused(action: object, *arguments: object, match: str) -> None:
+    with pytest.raises(SaliencyError, match=match) as caught:
+        action(*arguments)  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+
+
+def copied(tiny_model: Path, folder: Path, **changed: object) -> Path:
+    """The tiny segmenter with other values in its config."""
+    folder.mkdir()
+    values = json.loads((tiny_model / "config.json").read_text()) | changed
+    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "model.safetensors").write_bytes((tiny_model / "model.safetensors").read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    "size", ["128", None, math.nan, math.inf, 0, -5, 128.5, True, 20000, 10**6, 10**400, [64], {}]
+)
+def test_a_segmenters_size_is_a_whole_number_in_bounds(
+    tiny_model: Path, tmp_path: Path, size: object
+) -> None:
+    folder = copied(tiny_model, tmp_path / "m", size=size)
+    refused(
+        Segmenter.from_pretrained, folder, match=r"m: .*size .* whole number from 32 to 1024|JSON"
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"encoder": 7},
+        {"decoder_channels": [16, 16, 8, 8]},
+        {"decoder_channels": [16, 16, 8, 8, 10**9]},
+        {"decoder_channels": "16,16,8,8,8"},
+        {"provenance": []},
+        {"supervision": "masks"},
+        {"refine": ["none"]},
+        {"prior": "magic"},
+        {"colour": "blue"},
+    ],
+)
+def test_other_impossible_values_of_a_segmenter(
+    tiny_model: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    [name] = changed
+    refused(Segmenter.from_pretrained, copied(tiny_model, tmp_path / "m", **changed), match=name)
+
+
+@pytest.mark.parametrize(
+    "encoder", ["tu-hf-hub:someone/something", "tu-hf_hub:a/b", "tu-resnet18.a1_in1k", "no", "tu-"]
+)
+def test_an_encoder_never_asks_the_network(
+    tiny_model: Path, tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+    folder = copied(tiny_model, tmp_path / "m", encoder=encoder)
+    refused(Segmenter.from_pretrained, folder, match="unknown to segmentation-models-pytorch")
+
+
+@pytest.mark.parametrize("damage", ["nan", "int", "shape", "missing"])
+def test_damaged_weights_of_a_segmenter(tiny_model: Path, tmp_path: Path, damage: str) -> None:
+    folder = copied(tiny_model, tmp_path / "m")
+    weights = load_file(folder / "model.safetensors")
+    name = "segmentation_head.0.weight"
+    changed = {
+        "nan": weights[name] * torch.nan,
+        "int": weights[name].to(torch.int32),
+        "shape": weights[name][:, :1].contiguous(),
+    }
+    weights.pop(name)
+    if damage in changed:
+        weights[name] = changed[damage]
+    save_file(weights, folder / "model.safetensors")
+    refused(Segmenter.from_pretrained, folder, match="not a segmenter")
+
+
+def test_json_nested_without_end_is_refused_by_every_reader(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(NESTED)
+    refused(read_json, path, match=r"deep\.json: not a JSON file that is read \(nested")
+    refused(parse_json, NESTED, "x", match="nested too deeply")
+    refused(parse_json, "[1,", "x", match="x: not a JSON file")
+    refused(parse_json, b"\xff\xfe", "x", match="x: not a JSON file")
+    folder = copied(tiny_model, tmp_path / "m")
+    (folder / "config.json").write_text(NESTED)
+    refused(Segmenter.from_pretrained, folder, match="nested too deeply")
+    save_file(
+        {"direction": torch.ones(3)},
+        tmp_path / "d.safetensors",
+        {"format": "saliency-direction", "direction": NESTED},
+    )
+    refused(load_direction, tmp_path / "d.safetensors", match="nested too deeply")
+
+
+def test_archives_that_unpack_to_much_more_than_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", b"")
+        archive.writestr("bomb/code/__torch__.py", b"\0" * (80 << 20))
+    assert path.stat().st_size < 1 << 20
+    for reader in (check_archive, load_torch, from_torchscript, load_generator):
+        refused(reader, path, match=r"bomb\.pt: would unpack to 83,")
+    plain = tmp_path / "plain.pt"
+    torch.save({"a": torch.zeros(10)}, plain)
+    check_archive(plain)
+    assert load_torch(plain)["a"].shape == (10,)
+
+
+def direction_file(path: Path, vector: torch.Tensor | None = None, **changed: object) -> Path:
+    described: dict[str, object] = {
+        "magnitude": 6.0,
+        "mask_rule": "intensity",
+        "threshold": 0.95,
+        "score": 0.9,
+        "generator": "planted",
+        "fingerprint": "ab",
+        "provenance": {},
+    }
+    vector = planted_direction() if vector is None else vector
+    metadata = {"format": "saliency-direction", "direction": json.dumps(described | changed)}
+    save_file({"direction": vector.contiguous()}, path, metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"magnitude": "6"}, "magnitude '6'"),
+        ({"magnitude": None}, "magnitude None"),
+        ({"magnitude": math.inf}, "magnitude inf"),
+        ({"mask_rule": "sky"}, "mask rule 'sky'"),
+        ({"mask_rule": ["intensity"]}, "mask rule"),
+        ({"provenance": 3}, "provenance 3"),
+        ({"fingerprint": 3}, "fingerprint 3"),
+        ({"colour": 1}, "its metadata must be of"),
+        ({"vector": torch.ones(2, 4)}, r"\(2, 4\)"),
+        ({"vector": torch.ones(4, dtype=torch.int64)}, "int64"),
+        ({"vector": torch.full((4,), torch.nan)}, "not finite"),
+        ({"vector": torch.zeros(4)}, "zero"),
+    ],
+)
+def test_damaged_directions(tmp_path: Path, changed: dict[str, object], match: str) -> None:
+    path = direction_file(tmp_path / "d.safetensors", **changed)  # type: ignore[arg-type]
+    refused(load_direction, path, match=rf"d\.safetensors: damaged direction file .*{match}")
+
+
+def test_a_direction_of_another_length_is_refused(tmp_path: Path) -> None:
+    direction = load_direction(direction_file(tmp_path / "d.safetensors", torch.ones(5)))
+    refused(direction.check_generator, load_generator("compact"), match="has 5 numbers; latents of")
+
+
+def shard(folder: Path, schema: pa.Schema = SCHEMA, **changed: object) -> PairFolder:
+    row: dict[str, object] = {
+        "image": {"bytes": encode_png(np.zeros((8, 8, 3), np.uint8)), "path": None},
+        "mask": {"bytes": encode_png(np.zeros((8, 8), np.uint8)), "path": None},
+        "sample": 0,
+        "seed": 0,
+        "area": 0.1,
+        "border": 0.0,
+    }
+    folder.mkdir(exist_ok=True)
+    table = pa.Table.from_pylist([row, row | changed], schema)
+    pq.write_table(table, folder / "pairs-00000.parquet")
+    return PairFolder(folder)
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG") -> dict[str, object]:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def huge_png() -> dict[str, object]:
+    """13,000 x 13,000 in half a megabyte."""
+    buffer = io.BytesIO()
+    Image.new("L", (13_000, 13_000)).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"image": {"bytes": b"GIF89a", "path": None}}, "image"),
+        ({"image": None}, "nothing in image"),
+        ({"image": {"bytes": None, "path": None}}, "image: absent"),
+        ({"image": {"bytes": b"", "path": None}}, "image"),
+        ({"image": encoded(np.zeros((8, 8), np.uint8))}, r"image \(8, 8\)"),
+        ({"mask": encoded(np.zeros((8, 8, 3), np.uint8))}, r"mask \(8, 8, 3\)"),
+        ({"mask": encoded(np.zeros((8, 9), np.uint8))}, r"mask \(8, 9\)"),
+        ({"mask": huge_png()}, "13000x13000 pixels; at most"),
+        ({"sample": None}, "nothing in sample"),
+    ],
+)
+def test_damaged_rows_name_their_shard_and_row(
+    tmp_path: Path, changed: dict[str, object], match: str
+) -> None:
+    pairs = shard(tmp_path / "pairs", **changed)
+    assert pairs[0].image.shape == (8, 8, 3)
+    with pytest.raises(InputError, match=rf"pairs-00000\.parquet: row 1.*{match}"):
+        pairs[1]
+
+
+def test_shards_of_other_columns(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"parquet: damaged shard \(seed is string, not int64"):
+        shard_of_text(tmp_path / "pairs")
+    path = tmp_path / "labels-00000.parquet"
+    path.write_bytes(b"PAR1 and nothing else")
+    refused(read_labels, path, match=r"labels-00000\.parquet: damaged shard")
+
+
+def shard_of_text(folder: Path) -> PairFolder:
+    folder.mkdir()
+    columns = {name: ["x"] if name == "seed" else [None] for name in SCHEMA.names}
+    fields = [pa.field("seed", pa.string()) if f.name == "seed" else f for f in SCHEMA]
+    table = pa.Table.from_pydict(columns, pa.schema(fields))
+    pq.write_table(table, folder / "pairs-00000.parquet")
+    return PairFolder(folder)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, 10**9, -1, "64", None, 64.5, True])
+def test_a_generators_impossible_numbers(tmp_path: Path, value: object) -> None:
+    network = CompactGenerator(latent_dim=8, resolution=16, width=4)
+    path = tmp_path / "g.safetensors"
+    save_generator(path, "compact", network, network.config() | {"resolution": value}, {})
+    refused(load_generator, path, match=r"g\.safetensors: damaged generator file|JSON")
+
+
+def test_a_generators_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    network = CompactGenerator(latent_dim=8, resolution=16, width=4)
+    name, weight = next(iter(network.named_parameters()))
+    weight.data.view(-1)[0] = torch.nan
+    path = tmp_path / "g.safetensors"
+    save_generator(path, "compact", network, network.config(), {})
+    refused(load_generator, path, match=f"its tensor {name} is not finite")
+
+
+class Half(torch.nn.Module):
+    """A little generator in half precision."""
+
+    latent_dim = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 3 * 8 * 8)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.layer(z)).view(-1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_generators_of_any_floating_type_become_float32(tmp_path: Path, kind: torch.dtype) -> None:
+    path = tmp_path / "half.pt"
+    torch.jit.script(Half().to(kind)).save(path)
+    generator = load_generator(str(path))
+    latents = generator.sample(2, torch.Generator().manual_seed(0))
+    assert generator.generate(latents).dtype == torch.float32
+    assert {p.dtype for p in generator.network.parameters()} == {torch.float32}
+
+
+def test_unknown_settings_are_refused_in_the_products_own_words() -> None:
+    from saliency.training_settings import TrainConfig
+
+    with pytest.raises(UsageError, match="`size` 33: "):
+        TrainConfig(size=33)
+    with pytest.raises(UsageError, match="colour: unknown; valid: "):
+        TrainConfig(colour="blue")  # type: ignore[call-arg]
+    assert isinstance(UsageError("x"), ValueError)
+    assert isinstance(SegmenterError("x"), SaliencyError)
+    assert UsageError("`label_size` 33: no").for_command_line() == "--label-size 33: no"
