@@ -19,6 +19,7 @@ from data.download import download
 from data.files import read_json, sha256_of, write_json
 from directions.generators.family import Config, Family, Weights
 from saliency.foundation.errors import InputError
+from saliency.foundation.terminal import printable
 
 Way = Literal["download", "convert", "by hand"]
 """How official weights come here: as they are, as a pickle to be converted, or by hand."""
@@ -117,7 +118,7 @@ def fetch_official(weights: Weights) -> Path:
             f"are; put {weights.file} at {path} ({_source(weights)})"
         )
     notice = f"{weights.name}: licence: {weights.licence}. From {weights.url}, into {path.parent}"
-    print(notice, file=sys.stderr, flush=True)
+    print(printable(notice), file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     kind, _, published = (checksum_of(weights) or "").partition(":")
     expected = published if kind == "sha256" else None

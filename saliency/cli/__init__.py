@@ -17,6 +17,7 @@ from data.config import code_version
 from saliency.cli.parser import USAGE, Parser
 from saliency.cli.process import Terminated, short_waits, skipped_in_one_line, terminable
 from saliency.foundation.errors import SaliencyError, UsageError
+from saliency.foundation.terminal import printable
 
 COMMANDS = {
     "discover": "find a generator's background-removal direction",
@@ -76,7 +77,7 @@ def _complain(error: Exception, status: int) -> int:
     if isinstance(error, SaliencyError):
         message = error.for_command_line()
     else:
-        message = " ".join(str(error).split())
+        message = printable(str(error))
     print(f"saliency: error: {message}", file=sys.stderr)
     return status
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from saliency.cli.options import report
 from saliency.foundation.errors import UsageError
 
 SUMMARY = "compare two scores: their paired difference, and whether it may be chance"
@@ -42,10 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
     compared = compare(arguments.a, arguments.b)
     document = compared[0] if len(compared) == 1 else compared
-    print(json.dumps(document) if arguments.json else printable(describe(compared)))
+    report(arguments, document, describe(compared))
     return 0
-
-
-def printable(text: str) -> str:
-    """Make a text printable: bytes of a file name that are not valid text become ``\\xe9``."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saliency.cli import compare
-from saliency.cli.compare import printable
-from saliency.cli.options import add_json
+from saliency.cli.options import add_json, report, say
 from saliency.foundation.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     from eval.benchmark import document, score
 
     if arguments.list_protocols:
-        print(list_protocols(arguments.json))
+        say(list_protocols(arguments.json))
         return 0
     if arguments.benchmark is None:
         raise UsageError(
@@ -109,9 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         output=arguments.out,
         report=arguments.report,
     )
-    print(json.dumps(document(results)) if arguments.json else printable(describe(results)))
-    if arguments.report and not arguments.json:
-        print(printable(f"report {arguments.report}"))
+    page = f"\nreport {arguments.report}" if arguments.report else ""
+    report(arguments, document(results), describe(results) + page)
     return 0
 
 

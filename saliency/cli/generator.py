@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from saliency.cli import generator_files, generator_invert, generator_official
 from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.process import say_skipped
 from saliency.cli.sources import GENERATOR_HELP
 
 
@@ -49,8 +49,7 @@ def _train(arguments: argparse.Namespace) -> int:
     config = read_config(arguments, GeneratorTrainConfig)
     device = pick_device(config.device)
     made = train_generator(arguments.photos, arguments.out, config, device)
-    for reason in made.skipped:
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    say_skipped(made.skipped)
     report(
         arguments,
         {
@@ -94,8 +93,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     distance = frechet_distance(
         features(encoder, samples, device), features(encoder, photos, device)
     )
-    for reason in skipped:
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    say_skipped(skipped)
     report(
         arguments,
         {"frechet_distance": distance, "features": FEATURES, "images": len(photos)},

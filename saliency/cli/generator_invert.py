@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.process import say_skipped
 from saliency.cli.sources import GENERATOR_HELP, sampled_generator
 
 SHOWN, COLUMNS = 48, 8
@@ -53,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     made = invert(generator, photos, config, arguments.out)
     if arguments.sheet:
         save_sheet(arguments.sheet, sheet_rows(generator, made.latents, SHOWN, COLUMNS))
-    for reason in made.skipped:
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    say_skipped(made.skipped)
     names, errors = made.latents.origin.photos, made.latents.errors
     rows = [
         {"photo": name, "error": error} for name, error in zip(names, errors.tolist(), strict=True)

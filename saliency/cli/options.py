@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -11,6 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from data.config import StageConfig
+from saliency.foundation.terminal import printable_lines
 from saliency.recipe_files import StageRecipe, is_recipe, read_recipe, recipe_path
 
 C = TypeVar("C", bound=StageConfig)
@@ -100,9 +102,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
 
-def report(arguments: argparse.Namespace, values: dict[str, Any], text: str) -> None:
-    """Print a command's result: one JSON object with ``--json``, else ``text``."""
-    print(json.dumps(values) if arguments.json else text)
+def report(arguments: argparse.Namespace, values: Any, text: str) -> None:
+    """Print a command's result: ``values`` as JSON with ``--json``, else ``text``."""
+    say(json.dumps(values).replace("\x7f", "\\u007f") if arguments.json else text)
+
+
+def say(text: str) -> None:
+    """Print on stdout whatever names are in the text, and whatever its encoding."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(printable_lines(text).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

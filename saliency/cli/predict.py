@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saliency.cli.options import add_json, report
+from saliency.cli.process import say_skipped
 
 if TYPE_CHECKING:
     from data.photos import Found
@@ -106,8 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     outcome = _kept(plan)
     _predict_all(segmenter, plan, settings, rendering, outcome)
-    for reason in outcome.skipped.values():
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    say_skipped(outcome.skipped.values())
     values = {**vars(outcome), "left_out": dict(found.left_out)}
     report(arguments, values, _summary(arguments.out, rendering, outcome))
     return outcome.status

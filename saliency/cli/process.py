@@ -7,12 +7,13 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
 from saliency.foundation.errors import SkippedWarning
+from saliency.foundation.terminal import printable, printable_lines
 
 SPINS = "5000"
 """How often a waiting thread of GNU OpenMP looks again before it sleeps. Its default, hundreds of
@@ -22,6 +23,12 @@ network waits for threads that wait (``benchmarks/busy_machine.py``)."""
 
 class Terminated(KeyboardInterrupt):
     """The system asked the program to end: it unwinds as at Ctrl-C."""
+
+
+def say_skipped(reasons: Iterable[str]) -> None:
+    """Say on stderr which inputs were skipped, and why: a line each."""
+    for reason in reasons:
+        print(f"saliency: skipped: {printable(reason)}", file=sys.stderr)
 
 
 @contextmanager
@@ -38,9 +45,11 @@ def skipped_in_one_line() -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         if issubclass(category, SkippedWarning):
-            print(f"saliency: skipped: {message}", file=sys.stderr)
+            say_skipped([str(message)])
         else:
-            before(message, category, filename, lineno, file, line)
+            escaped = printable_lines(str(message))
+            shown = message if escaped == str(message) else escaped
+            before(shown, category, filename, lineno, file, line)
 
     warnings.showwarning = show
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.process import say_skipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         cutouts=[] if arguments.cutouts is None else load_cutouts(arguments.cutouts),
     )
     trained = self_train(photos, arguments.teacher, material, config, arguments.out, device)
-    for reason in trained.skipped:
-        print(f"saliency: skipped: {reason}", file=sys.stderr)
+    say_skipped(trained.skipped)
     lines = [
         f"round {number}: {made['kept']} of {made['labelled']} photos kept, "
         f"mean reliability {made['reliability']:.3f}"

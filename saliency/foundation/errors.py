@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from saliency.foundation.terminal import printable
+
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
@@ -19,11 +21,13 @@ class SaliencyError(Exception):
     def for_command_line(self, options: Mapping[str, str] | None = None) -> str:
         """The message on one line, with "`label_size`" written as "--label-size".
 
+        What a terminal would obey is escaped (:func:`~saliency.foundation.terminal.printable`).
+
         Args:
             options: what the command calls each parameter; parameters that are none of its options
                 stay as they are. Without it, every parameter is an option of its own name.
         """
-        message = " ".join(str(self).split())
+        message = printable(str(self))
         return _PARAMETER.sub(lambda name: _option(name[1], name[0], options), message)
 
 
