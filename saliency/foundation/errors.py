@@ -27,7 +27,7 @@ class SaliencyError(Exception):
             options: what the command calls each parameter; parameters that are none of its options
                 stay as they are. Without it, every parameter is an option of its own name.
         """
-        message = printable(str(self))
+        message = printable(re.sub(r"[ \t\r]*\n\s*", " ", str(self)))
         return _PARAMETER.sub(lambda name: _option(name[1], name[0], options), message)
 
 
