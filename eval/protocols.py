@@ -232,7 +232,7 @@ SHIPPED = (
         note=(
             "Its max F cannot be compared with that of any other protocol: the code of SelfMask, "
             "FOUND and PEEKABOO squares β² = 0.3 once more, so that β² is 0.09, and takes the best "
-            "threshold of each photo by itself. Both make the figure larger. Compare its IoU, "
+            "threshold of each photo by itself. As a rule, its figure is larger. Compare its IoU, "
             "accuracy and MAE."
         ),
     ),

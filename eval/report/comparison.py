@@ -76,8 +76,8 @@ FOOTNOTES = tag(
             "Parameters are in millions. The image size is the side of the network’s input in "
             "pixels. A dash means that the figure is not known, or that there is none.",
             "† The max F of SelfMask, FOUND and PEEKABOO (protocol selfmask) is another formula: "
-            "β² is 0.09 instead of 0.3, and each photo has its own best threshold. It is larger "
-            "and cannot be compared with the max F of other protocols, so it is not shown.",
+            "β² is 0.09 instead of 0.3, and each photo has its own best threshold. It cannot be "
+            "compared with other max F and is larger as a rule, so it is not shown.",
         )
     ],
     class_="footnotes",
