@@ -45,3 +45,20 @@ def test_best_is_the_mean_over_sizes_and_mirror_images(tiny_model: Path) -> None
     np.testing.assert_allclose(best, other[:, ::-1], atol=1e-5)
     assert best.shape == segmenter.network_map(photo, 96).shape
     assert best.dtype == np.float32
+
+
+def test_the_commands_take_a_quality(tiny_model: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from saliency.cli import main
+
+    Image.fromarray(gradient(70, 90)).save(tmp_path / "photo.png")
+    segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
+    for quality in ("fast", "best"):
+        out = tmp_path / f"{quality}.png"
+        given = ["predict", str(tmp_path / "photo.png"), "-o", str(out), "--quality", quality]
+        assert main([*given, "--model", str(tiny_model), "--device", "cpu"]) == 0
+        expected = segmenter.predict(gradient(70, 90), quality=quality) * 255
+        assert np.abs(np.asarray(Image.open(out)) - expected).max() <= 0.51
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "x.png", "-o", "y", "--quality", "great"])

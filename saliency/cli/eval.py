@@ -15,6 +15,9 @@ from saliency.cli.options import add_json, report, say
 from saliency.foundation.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from data.benchmarks import Pair
     from eval.benchmark import Predictor
     from eval.protocols import Protocol
@@ -69,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--refine",
         choices=("none", "guided", "bilateral", "grabcut"),
         help="how to fit the segmenter's maps to the photo's edges (default: see its config.json)",
+    )
+    parser.add_argument(
+        "--quality",
+        choices=("fast", "default", "best"),
+        help="how thoroughly the segmenter looks at photos, see `saliency predict --help`",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
@@ -143,8 +151,9 @@ def load_method(
     """The function from a photo's path to its saliency map, and its description for the score."""
     from saliency.foundation.images import to_rgb
 
-    if arguments.refine and (arguments.maps or arguments.method):
-        raise UsageError("--refine: is for a segmenter, not for --maps or --method")
+    for option in ("refine", "quality"):
+        if getattr(arguments, option) and (arguments.maps or arguments.method):
+            raise UsageError(f"--{option}: is for a segmenter, not for --maps or --method")
     if arguments.maps:
         from eval.benchmark import saved_maps
 
@@ -160,6 +169,7 @@ def load_method(
     from saliency.cli.devices import pick_device
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
+    quality = arguments.quality or "default"
     device = str(pick_device(arguments.device))
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
     method = {
@@ -168,9 +178,14 @@ def load_method(
         "parameters": sum(weights.numel() for weights in segmenter.network.parameters()),
         "config": asdict(segmenter.config),
         "refine": arguments.refine or segmenter.config.refine,
+        "quality": quality,
     }
-    # The benchmark run collects the reader's errors, so that it can list all of them.
-    return lambda path: segmenter.predict(to_rgb(path), refine=arguments.refine), method
+
+    def predict(path: Path) -> NDArray[np.float32]:
+        # the benchmark run collects the reader's errors, so that it can list all of them
+        return segmenter.predict(to_rgb(path), refine=arguments.refine, quality=quality)
+
+    return predict, method
 
 
 def list_protocols(as_json: bool) -> str:

@@ -58,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "guided", "bilateral", "grabcut"),
         help="bring masks to the photo's edges (default: as the segmenter's config.json says)",
     )
+    parser.add_argument(
+        "--quality",
+        choices=("fast", "default", "best"),
+        default="default",
+        help="fast: the network sees photos smaller, in half the time; best: at two sizes and "
+        "mirrored as well, in about six times the time",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_json(parser)
 
@@ -95,7 +102,13 @@ def run(arguments: argparse.Namespace) -> int:
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
     refine = arguments.refine or segmenter.config.refine
     rendering = Rendering(arguments.threshold, arguments.cutout)
-    settings = {**vars(rendering), "refine": refine, "segmenter": _fingerprint(segmenter)}
+    quality = arguments.quality
+    settings = {
+        **vars(rendering),
+        "refine": refine,
+        "quality": quality,
+        "segmenter": _fingerprint(segmenter),
+    }
     plan = plan_outputs(
         sources,
         found,
@@ -184,7 +197,7 @@ def _predict(
     pixels = pixels_of(image, name)
     layers = layers_of(image, name, pixels) if rendering.cutout else None
     del image  # large, and everything of it that is needed lies in arrays
-    saliency_map = segmenter.network_map(pixels)
+    saliency_map = segmenter.saliency_map(pixels, quality=settings["quality"])
     mark = Mark(sha256, settings, round(confidence(saliency_map), 4))
     refined = get_refiner(settings["refine"])(pixels, saliency_map)
     write_png(target, rendering.draw(refined, layers), mark, layers)
