@@ -203,14 +203,12 @@ PUBLISHED = (
         "Qin et al., Pattern Recognition 2020, arXiv 2005.09007",
         {ECSSD: Figures(max_f=.951, mae=.033), DUTS_TE: Figures(max_f=.873, mae=.044),
          DUT_OMRON: Figures(max_f=.823, mae=.054)},
-        parameters=44.0, image_size=320,
     ),
     Published(
         "InSPyReNet (Swin-B)", "masks", "class labels", None,
         "Kim et al., ACCV 2022, arXiv 2209.09475",
         {ECSSD: Figures(max_f=.960, mae=.023), DUTS_TE: Figures(max_f=.927, mae=.024),
          DUT_OMRON: Figures(max_f=.832, mae=.046)},
-        image_size=384,
     ),
 )  # fmt: skip
 

@@ -3,7 +3,10 @@
 import io
 import json
 import math
+import shutil
 import socket
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -93,6 +96,30 @@ def test_an_encoder_never_asks_the_network(
     monkeypatch.setattr(socket, "getaddrinfo", connect)
     folder = copied(tiny_model, tmp_path / "m", encoder=encoder)
     refused(Segmenter.from_pretrained, folder, match="unknown to segmentation-models-pytorch")
+
+
+OFFLINE = """
+import sys
+from saliency.segmenter import Segmenter
+try:
+    Segmenter.from_pretrained(sys.argv[1], "cpu")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_an_encoder_of_a_hub_is_refused_where_there_is_no_network_at_all(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-rn", "true"], check=False).returncode:
+        pytest.skip("network namespaces cannot be made here")
+    folder = copied(tiny_model, tmp_path / "m", encoder="tu-hf-hub:someone/something")
+    told = subprocess.run(
+        [unshare, "-rn", sys.executable, "-c", OFFLINE, str(folder)],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "unknown to segmentation-models-pytorch" in told.stdout
 
 
 @pytest.mark.parametrize("damage", ["nan", "int", "shape", "missing"])
