@@ -3,13 +3,17 @@
     python benchmarks/training.py [--size 224] [--batch 16]
 
 The three take turns on the same images; medians, and the ratio to the last. On a CPU that does not
-multiply bfloat16 natively the last is float32.
+multiply bfloat16 natively the last is float32. Then the CPU time of steps as they are done, in
+processes of their own that take turns: as the C library frees memory, and as `saliency train` keeps
+it (`data/memory.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -51,6 +55,41 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
         print(f"{name}: {median:.2f} s a step, {median / medians['as trained']:.2f} x")
+    kept = [cpu_seconds(args, keep=keep) for _ in range(2) for keep in (False, True)]
+    freed, held = min(kept[::2]), min(kept[1::2])
+    print(f"memory given back: {freed:.2f} s of CPU a step, kept: {held:.2f}, {freed / held:.2f} x")
+
+
+STEPS = """
+import resource, sys, torch
+from data.memory import keep_freed_memory
+from saliency.training import Trainer
+from saliency.training_settings import TrainConfig
+keep, size, batch = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+if keep:
+    keep_freed_memory()
+torch.set_num_threads(1)
+trainer = Trainer(TrainConfig(size=size, batch=batch), torch.device("cpu"))
+images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
+masks = torch.rand(batch, size, size)
+def used():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+trainer.step(images, masks)
+start = used()
+for _ in range(4):
+    trainer.step(images, masks)
+print((used() - start) / 4)
+"""
+
+
+def cpu_seconds(args: argparse.Namespace, *, keep: bool) -> float:
+    """CPU time of a step on one thread, in a process that keeps its memory or gives it back."""
+    words = [str(int(keep)), str(args.size), str(args.batch)]
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, *words], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 if __name__ == "__main__":

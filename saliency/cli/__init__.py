@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from data.config import code_version
+from data.memory import keep_freed_memory
 from saliency.cli.parser import USAGE, Parser
 from saliency.cli.process import Terminated, short_waits, skipped_in_one_line, terminable
 from saliency.foundation.errors import SaliencyError, UsageError
@@ -31,6 +32,8 @@ COMMANDS = {
     "data": "fetch a benchmark from its official source",
     "recipes": "settings named after the papers, for --recipe",
 }
+TRAINING = ("train", "self-train", "run")
+"""Commands whose steps each need gigabytes again, see :mod:`data.memory`."""
 DONE, FAILED, PARTLY = 0, 1, 3
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -46,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             SIGTERM is handled; in each case the process is left as it was.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    if argv is None and words and words[0] in TRAINING:
+        keep_freed_memory()
     with skipped_in_one_line(), short_waits():
         try:
             with terminable() if argv is None else nullcontext():
