@@ -8,13 +8,13 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from data.bounds import check_archive
-from saliency.foundation.errors import InputError, OutputConflictError
+from saliency.foundation.errors import InputError, OutputConflictError, UsageError
 from saliency.foundation.json_text import MAX_BYTES, parse_json
 
 RUN_FILE = "run.json"
@@ -56,6 +56,33 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def check_writable(parameter: str, path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
+    """Refuse an output file that could not be written, before the work that makes its content.
+
+    Args:
+        parameter: what names the file, for the message.
+        path: of the file; missing folders above it are created when it is written.
+        inputs: files that it must not be.
+
+    Raises:
+        UsageError: a folder, a device or an input has this name, or a file that of a folder above.
+        InputError: the folder does not let files be written in it.
+    """
+    path = Path(path)
+    what = f"`{parameter}` {path}"
+    if path.is_dir():
+        raise UsageError(f"{what}: is a folder; name a file")
+    if path.exists() and not path.is_file():  # a file would take its place
+        raise UsageError(f"{what}: is a pipe, socket or device; name a file")
+    if path.exists() and any(Path(each).exists() and path.samefile(each) for each in inputs):
+        raise UsageError(f"{what}: is an input; name another file")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{what}: {above} is a file; a folder is needed there")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{what}: no files can be written in {above}")
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from data.files import replacing
+from data.files import check_writable, replacing
+from saliency.foundation.errors import UsageError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+"""Kinds of pictures that :func:`save_sheet` writes."""
+
+
+def check_sheet(parameter: str, path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
+    """As :func:`data.files.check_writable`, of a picture.
+
+    Raises:
+        UsageError: its name ends as that of no picture, or as of :func:`check_writable`.
+        InputError: as of :func:`check_writable`.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UsageError(f"`{parameter}` {path}: valid are {', '.join(SUFFIXES)}")
+    check_writable(parameter, path, inputs)
 
 
 def save_sheet(path: Path | str, rows: Sequence[Tensor], gap: int = 2) -> None:

@@ -18,7 +18,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from data.config import SamplingConfig, code_version
-from data.files import RUN_FILE, claimed, load_tensors, save_tensors, sha256_of
+from data.files import (
+    RUN_FILE,
+    check_writable,
+    claimed,
+    load_tensors,
+    save_tensors,
+    sha256_of,
+)
 from data.photos import centre_square
 from data.progress import progress
 from data.threads import single_threaded_pool
@@ -106,6 +113,8 @@ def invert(
     """
     single = out.suffix == ".safetensors"
     folder, path = (out.with_suffix(".parts"), out) if single else (out, out / FILE)
+    if single:
+        check_writable("out", path)
     if path.exists() and not (folder / RUN_FILE).exists():
         raise OutputConflictError(f"`out` {path}: exists already; choose another name")
     search = search_of(generator, config)

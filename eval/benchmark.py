@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from data.benchmarks import (
     unreadable,
 )
 from data.config import code_version
-from data.files import replacing, write_json
+from data.files import check_writable, replacing, write_json
 from data.progress import progress as progress_bar
 from eval.bootstrap import BOOTSTRAP_SAMPLES
 from eval.images import ImageMetrics
@@ -79,6 +80,7 @@ def score(
         ``bootstrap`` (how the intervals were made) and ``code_version``.
 
     Raises:
+        UsageError: an output file cannot have its name.
         InputError: there is no pair or no protocol, photos or masks cannot be read (the message
             lists all of them), or the method returns something that is not a saliency map. There is
             no score of a part of the photos.
@@ -87,6 +89,9 @@ def score(
         raise InputError("`pairs`: there are no pairs to score; at least one is needed")
     if not protocols:
         raise InputError("`protocols`: there is no protocol to score by; at least one is needed")
+    for parameter, path in (("output", output), ("report", report)):
+        if path is not None:
+            check_writable(parameter, path)
     metrics = [ImageMetrics(protocol, samples=samples, seed=seed) for protocol in protocols]
     _one_pass(predict, pairs, metrics, progress)
     common = {
@@ -99,14 +104,17 @@ def score(
         accumulator.protocol.name: _result(accumulator, common, seed, samples)
         for accumulator in metrics
     }
-    if output is not None:
-        for accumulator in metrics:
-            _write_table(table_path(output, accumulator.protocol.name), accumulator)
-        write_scores(output, results)  # last: if it is there, the tables are complete
-    if report is not None:
-        write_report(
-            report, results, metrics, pairs, lambda pair: _map_and_truth(predict, pair), progress
-        )
+    with ExitStack() as files:  # which replace those that are there when all are written
+        if output is not None:
+            # The last that is left is the first that was entered: if it is there, the tables are.
+            write_scores(files.enter_context(replacing(output)), results)
+            for accumulator in metrics:
+                table = table_path(output, accumulator.protocol.name)
+                _write_table(files.enter_context(replacing(table)), accumulator)
+        if report is not None:
+            page = files.enter_context(replacing(report))
+            read = partial(_map_and_truth, predict)
+            write_report(page, results, metrics, pairs, read, progress)
     return results
 
 
@@ -252,11 +260,8 @@ def _write_table(path: Path, metrics: ImageMetrics) -> None:
     """Write the per-image table as CSV."""
     rows = metrics.per_image()
     first = next(rows)
-    with (
-        replacing(path) as temporary,
-        # A file name need not be valid text; its bytes are written as they are.
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
+    # A file name need not be valid text; its bytes are written as they are.
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, fieldnames=list(first))
         writer.writeheader()
         writer.writerow(first)

@@ -103,9 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "--benchmark: this option is needed; it names a folder of photos and ground-truth masks"
         )
-    check_outputs(arguments.out, arguments.report)
     protocols = chosen_protocols(arguments.protocol or ["voynov"])
     pairs = find_pairs(arguments.benchmark)
+    check_outputs(arguments.out, arguments.report, protocols, pairs)
     predict, method = load_method(arguments, pairs)
     results = score(
         predict,
@@ -132,15 +132,24 @@ def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
     return [get_protocol(name) for name in dict.fromkeys(names)]
 
 
-def check_outputs(out: Path | None, report: Path | None) -> None:
-    """Check that both files can be written, before scoring, which may take minutes.
+def check_outputs(
+    out: Path | None, report: Path | None, protocols: Sequence[Protocol], pairs: Sequence[Pair]
+) -> None:
+    """Check that all files can be written, before scoring, which may take minutes.
 
     Raises:
-        UsageError: a folder has the name of a file, or both options name the same file.
+        UsageError: a file cannot have its name, or both options name the same file.
+        InputError: a folder does not let files be written in it.
     """
-    for option, path in (("--out", out), ("--report", report)):
-        if path is not None and path.is_dir():
-            raise UsageError(f"{option} {path}: is a folder; name a file")
+    from data.files import check_writable
+    from eval.benchmark import table_path
+
+    inputs = [path for pair in pairs for path in (pair.image, pair.mask)]
+    if out is not None:
+        for path in (out, *(table_path(out, protocol.name) for protocol in protocols)):
+            check_writable("out", path, inputs)
+    if report is not None:
+        check_writable("report", report, inputs)
     if out is not None and report is not None and out.resolve() == report.resolve():
         raise UsageError(f"--report {report}: is the file of --out; name another")
 

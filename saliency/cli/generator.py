@@ -70,15 +70,18 @@ def _measure(arguments: argparse.Namespace) -> int:
 
     from data.photos import list_photos
     from data.seeds import torch_stream
-    from data.sheets import save_sheet
+    from data.sheets import check_sheet, save_sheet
     from directions.gan_training import pack_photos
     from directions.generators import load_generator
     from saliency.cli.devices import pick_device
     from saliency.frechet import FEATURES, feature_network, features, frechet_distance
 
+    found = list_photos(arguments.photos)
+    if arguments.sheet:
+        check_sheet("sheet", arguments.sheet, found)
     device = pick_device(arguments.device)
     generator = load_generator(arguments.generator, device)
-    squares, skipped = pack_photos(list_photos(arguments.photos), generator.resolution)
+    squares, skipped = pack_photos(found, generator.resolution)
     photos = torch.from_numpy(squares).float() / 127.5 - 1
     rng = torch_stream("measure", arguments.seed)
     with torch.no_grad():

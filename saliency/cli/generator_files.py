@@ -15,7 +15,6 @@ from saliency.foundation.errors import InputError, UsageError
 if TYPE_CHECKING:
     from directions.generators import OpenedFile
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 PIXELS_AT_ONCE = 8 * 128 * 128
 """Images are made in batches of about so many pixels: one of 512 px, eight of 128."""
 IGNORED_SHOWN = 3
@@ -126,11 +125,10 @@ def draw_samples(arguments: argparse.Namespace) -> int:
     import torch
 
     from data.seeds import torch_stream
-    from data.sheets import save_sheet
+    from data.sheets import check_sheet, save_sheet
     from saliency.cli.devices import pick_device
 
-    if arguments.out.suffix.lower() not in PICTURES:
-        raise UsageError(f"--out {arguments.out}: valid are {', '.join(PICTURES)}")
+    check_sheet("out", arguments.out, [arguments.generator])
     for option in ("count", "columns"):
         if getattr(arguments, option) < 1:
             raise UsageError(f"--{option} {getattr(arguments, option)}: must be at least 1")
@@ -165,7 +163,7 @@ def draw_samples(arguments: argparse.Namespace) -> int:
 
 def convert_file(arguments: argparse.Namespace) -> int:
     """Write a generator as a safetensors file with its family and config."""
-    from data.files import sha256_of
+    from data.files import check_writable, sha256_of
     from directions.generators import fingerprint, generator_file
     from directions.generators.store import save_generator
 
@@ -173,8 +171,7 @@ def convert_file(arguments: argparse.Namespace) -> int:
     if out.suffix != ".safetensors":
         raise UsageError(f"OUT {out}: must end in .safetensors")
     source = generator_file(arguments.source)
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"OUT {out}: is IN; choose another name")
+    check_writable("out", out, [source])
     opened = _opened(arguments.source)
     provenance = {"converted_from": source.name, "ignored": opened.ignored, **opened.provenance}
     if source.is_file():

@@ -10,7 +10,6 @@ from saliency.cli.process import say_skipped
 from saliency.cli.sources import GENERATOR_HELP, sampled_generator
 
 SHOWN, COLUMNS = 48, 8
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
     from data.photos import list_photos
-    from data.sheets import save_sheet
+    from data.sheets import check_sheet, save_sheet
     from directions.inversion import InvertConfig, invert, sheet_rows
     from directions.projection import encoder_of
     from saliency.cli.devices import pick_device
-    from saliency.foundation.errors import UsageError
 
     config = read_config(arguments, InvertConfig)
-    if arguments.sheet and arguments.sheet.suffix.lower() not in PICTURES:
-        raise UsageError(f"--sheet {arguments.sheet}: valid are {', '.join(PICTURES)}")
     photos = list_photos(arguments.photos)
+    if arguments.sheet:
+        check_sheet("sheet", arguments.sheet, photos)
     device = pick_device(config.device)
     generator, config = sampled_generator(arguments.generator, config, device)
     made = invert(generator, photos, config, arguments.out)

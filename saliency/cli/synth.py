@@ -41,12 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    from data.sheets import check_sheet
     from data.synthesis import SynthConfig, synthesise
     from directions.direction import load_direction
     from directions.photo_latents import NearPhotos, latents_sha256
     from saliency.mask_recipe import recipe_of
 
     config = read_config(arguments, SynthConfig)
+    if arguments.preview:
+        check_sheet("preview", arguments.preview)
     directions = [load_direction(source) for source in arguments.direction or ["compact"]]
     config = sampled_alike(config, directions)
     near = latents_of(config)
