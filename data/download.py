@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -119,7 +120,8 @@ def download(
     """Download a file, going on where an earlier attempt or an earlier run broke off.
 
     It arrives under a hidden name beside ``path`` and is renamed once it is whole and right. A
-    file that is there already is only checked.
+    file that is there already is only checked. Of two processes that fetch the same file the second
+    waits for the first.
 
     Args:
         url: http or https.
@@ -138,6 +140,42 @@ def download(
     path = Path(path)
     if path.exists():
         return _checked(path, path, sha256)
+    with _alone(path):
+        if path.exists():  # another process has fetched it in the meantime
+            return _checked(path, path, sha256)
+        return _download(url, path, sha256, attempts, pause, progress)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process fetches this file; the lock is that of what has arrived of it."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    partial = _partial(path)
+    while True:
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # whoever had the lock may have given the file its final name
+        if partial.exists() and os.fstat(handle).st_ino == partial.stat().st_ino:
+            break
+        os.close(handle)
+        if path.exists():
+            yield
+            return
+    try:
+        yield
+    finally:
+        if partial.exists() and not _size(partial):
+            partial.unlink()
+        os.close(handle)
+
+
+def _download(
+    url: str, path: Path, sha256: str | None, attempts: int, pause: float, progress: bool
+) -> str:
     partial = _partial(path)
     failures, farthest = 0, _size(partial)
     while True:
@@ -221,7 +259,7 @@ def _open(url: str, path: Path, have: int) -> HTTPResponse | None:
         if error.code == 416:  # nothing from there on: it is whole, or not the same file
             if error.headers.get("Content-Range") == f"bytes */{have}":
                 return None
-            _partial(path).unlink(missing_ok=True)
+            os.truncate(_partial(path), 0)  # not removed: it holds the lock
         elif error.code < 500 and error.code not in (408, 429):
             raise InputError(
                 f"{url}: HTTP status {error.code} ({error.reason}); get the file elsewhere and "
@@ -237,7 +275,7 @@ def _resumes(response: HTTPResponse, partial: Path, have: int) -> bool:
     if response.status != 206:
         return False
     if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-        partial.unlink()
+        os.truncate(partial, 0)
         raise _InterruptedError("the server sent another part than was asked for")
     return True
 

@@ -364,3 +364,16 @@ def test_the_command(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("saliency: error: http://127.0.0.1")
     assert str(tmp_path / "other" / "images.zip") in error
+
+
+def test_of_two_that_fetch_the_same_file_the_second_waits(server: Server, tmp_path: Path) -> None:
+    server.files["/file.zip"] = CONTENT * 20
+    path, digests = tmp_path / "file.zip", []
+    threads = [threading.Thread(target=lambda: digests.append(get(server, path))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert digests == [hashlib.sha256(CONTENT * 20).hexdigest()] * 4
+    assert server.requests == [None]
+    assert only(tmp_path) == ["file.zip"]

@@ -183,11 +183,11 @@ def test_the_class_decides_the_image(case: str) -> None:
 @pytest.mark.parametrize(
     ("case", "sampling", "problem"),
     [
-        ("biggan", {"classes": (4,)}, "--classes 4: biggan has classes 0 to 3"),
+        ("biggan", {"classes": (4,)}, "`classes` 4: biggan has classes 0 to 3"),
         ("biggan", {"classes": ()}, "none given"),
-        ("biggan", {"truncation": 0.0}, "--truncation 0"),
-        ("biggan", {"space": "w"}, "--space w: biggan"),
-        ("biggan-deep", {"truncation": 1.5}, r"--truncation 1\.5"),
+        ("biggan", {"truncation": 0.0}, "`truncation` 0"),
+        ("biggan", {"space": "w"}, "`space` w: biggan"),
+        ("biggan-deep", {"truncation": 1.5}, r"`truncation` 1\.5"),
         ("bigbigan", {"classes": (0,)}, "has no classes"),
         ("bigbigan", {"truncation": 0.5}, "has no truncation"),
     ],

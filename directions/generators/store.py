@@ -57,7 +57,8 @@ def parse_metadata(path: Path | str, metadata: dict[str, str]) -> dict[str, Any]
     if not isinstance(config, dict) or not {"latent_dim", "resolution"} <= config.keys():
         raise InputError(f"{path}: damaged generator file (config without latent_dim, resolution)")
     for name, value in config.items():
-        if isinstance(value, int | float) and not (finite(value) and abs(value) <= LARGEST):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and not (finite(value) and abs(value) <= LARGEST):
             raise InputError(f"{path}: damaged generator file ({name} {value})")
     for name in ("latent_dim", "resolution"):
         if not whole(config[name], 1, LARGEST):
