@@ -24,7 +24,6 @@ from scipy.stats import bootstrap
 from selection import agreement, hard_iou
 
 from data.composites import composites
-from data.files import claim_folder
 from data.pairs import PairFolder
 from data.photos import list_photos
 from saliency.cutouts import load_cutouts
@@ -96,12 +95,11 @@ def trained(
     if row == PAIRS_CUT:
         material = replace(material, cutouts=material.cutouts + load_cutouts([arguments.pairs]))
     out = arguments.out / row.strip("-").replace(" ", "-")
-    claim_folder(out, "self-train", {**config.settings(), "teacher": str(arguments.teacher)})
     labels = "-".join(str(np.ravel(config.settings()[name])[0]) for name in LABELLING)
     shared, own = arguments.out / "labels" / labels, out / "round-1" / "labels"
-    if shared.exists() and not own.exists():
-        shutil.copytree(shared, own)
-    self_train(photos, arguments.teacher, material, config, out, torch.device("cpu"))
+    labelled = shared if shared.exists() else None
+    device = torch.device("cpu")
+    self_train(photos, arguments.teacher, material, config, out, device, labelled)
     if not shared.exists():
         shutil.copytree(own, shared)
     return Segmenter.from_pretrained(out, "cpu")

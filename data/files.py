@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import threading
 from collections import Counter
@@ -221,8 +222,11 @@ def claimed(folder: Path | str, stage: str, settings: dict[str, Any]) -> Iterato
         yield claim_folder(folder, stage, settings)
         return
     with _locked(folder):
-        for stray in folder.rglob(f".*{TEMPORARY}*"):
-            stray.unlink(missing_ok=True)
+        for stray in list(folder.rglob(f".*{TEMPORARY}*")):
+            if stray.is_dir():
+                shutil.rmtree(stray, ignore_errors=True)
+            else:
+                stray.unlink(missing_ok=True)
         yield claim_folder(folder, stage, settings)
 
 

@@ -6,6 +6,7 @@ a student, which is the next round's teacher. A round that was killed goes on wh
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.composites import cuts_sha256
 from data.files import (
     REPORT_FILE,
+    TEMPORARY,
     claimed,
     load_torch,
     read_json,
@@ -73,6 +75,7 @@ def self_train(
     config: SelfTrainConfig,
     out: Path,
     device: torch.device,
+    first_labels: Path | None = None,
 ) -> SelfTrained:
     """Run all rounds and write the last student into ``out``.
 
@@ -83,6 +86,8 @@ def self_train(
         config: see :class:`SelfTrainConfig`.
         out: gets ``config.json``, ``model.safetensors``, ``report.json`` and one folder a round.
         device: where to compute.
+        first_labels: folder of the first round's labels, where :func:`label_photos` has made them
+            before; they are copied, and refused unless they are of this teacher and these photos.
 
     Raises:
         OutputConflictError: ``out`` belongs to another configuration.
@@ -112,6 +117,8 @@ def self_train(
         skipped: dict[str, None] = {}
         for number in range(config.rounds):
             folder = out / f"round-{number + 1}"
+            if first_labels is not None and number == 0:
+                _take_over(first_labels, folder / "labels")
             labels, reasons = _labels(drawn, teacher, config, number, folder, device)
             skipped |= dict.fromkeys(reasons)
             kept = _kept(labels, config, number, folder)
@@ -136,6 +143,16 @@ def self_train(
         trained = SelfTrained(out, rounds, list(skipped))
         write_json(out / REPORT_FILE, {"rounds": trained.rounds, "skipped": trained.skipped})
         return trained
+
+
+def _take_over(source: Path, folder: Path) -> None:
+    """Copy labels, whole or not at all."""
+    if folder.exists():
+        return
+    temporary = folder.with_name(f".{folder.name}{TEMPORARY}copy")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
+    shutil.copytree(source, temporary)
+    temporary.rename(folder)
 
 
 def _labels(

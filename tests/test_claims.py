@@ -25,9 +25,12 @@ from data.threads import single_threaded_pool
 from directions.gan_training import GanTrainer, GeneratorTrainConfig
 from saliency.baselines import BASELINES
 from saliency.foundation.errors import OutputConflictError, SegmenterError, UsageError
+from saliency.label_stream import Material
 from saliency.labelling import Labeller, label_photos
 from saliency.segmenter import Segmenter, build_network, load_segmenter
 from saliency.segmenter_config import SegmenterConfig
+from saliency.self_training import self_train
+from saliency.self_training_settings import SelfTrainConfig
 from saliency.training import train_segmenter
 from saliency.training_settings import TrainConfig
 
@@ -219,3 +222,36 @@ def test_a_device_that_is_not_there_or_not_the_segmenters_is_refused(tiny_model:
             saliency.predict_mask(photo, model=segmenter, device=device)
     with pytest.raises(UsageError, match="`device` gpu"):
         saliency.predict_mask(photo, model=tiny_model, device="gpu")
+
+
+def test_labels_made_before_are_taken_over_and_those_of_another_teacher_are_not(
+    tiny_model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    config = SelfTrainConfig.build(
+        {
+            "encoder": TINY_ENCODER,
+            "encoder_weights": "none",
+            "evidence": "none",
+            "views": "one",
+            "rounds": 1,
+            "sizes": "32",
+            "steps": "1",
+            "keep": "1",
+            "count": 16,
+            "min_area": 0,
+            "max_area": 1,
+            "batch": 2,
+            "workers": 1,
+        }
+    )
+    photos = sorted(photo_folder.glob("*.png"))
+    self_train(photos, tiny_model, Material(), config, tmp_path / "a", CPU)
+    labels = tmp_path / "a" / "round-1" / "labels"
+    assert not list((tmp_path / "a").rglob("checkpoint*"))
+    self_train(photos, tiny_model, Material(), config, tmp_path / "b", CPU, labels)
+    assert digests(tmp_path / "b", "model*") == digests(tmp_path / "a", "model*")
+    assert digests(tmp_path / "b" / "round-1" / "labels") == digests(labels)
+    other = tmp_path / "a"  # the student is another teacher
+    config = config.model_copy(update={"decoder_channels": (128, 64, 32, 16, 16)})
+    with pytest.raises(OutputConflictError, match="teacher"):
+        self_train(photos, other, Material(), config, tmp_path / "c", CPU, labels)
