@@ -2,8 +2,8 @@
 
     python benchmarks/inference.py [--model strict]
 
-Prints the import as a ratio to a bare `import numpy, PIL`, the calls in milliseconds, and what
-folding the batch norms is worth.
+Prints the import as a ratio to a bare `import numpy, PIL`, the calls in milliseconds, the qualities
+as multiples of the default's time, and what folding the batch norms is worth.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from skimage import data
 from saliency.folding import folded
 from saliency.refine import REFINERS
 from saliency.segmenter import load_segmenter
+from saliency.views import QUALITIES
 
 REPEATS = 5
 
@@ -54,6 +55,20 @@ def folding_ratio(model: str) -> tuple[float, float]:
     return statistics.median(times["bare"]), statistics.median(times["folded"])
 
 
+def quality_ratios(photo: np.ndarray, model: str) -> dict[str, float]:
+    """Median time of each quality, as a multiple of the default's, measured in turns."""
+    segmenter = load_segmenter(model)
+    times: dict[str, list[float]] = {quality: [] for quality in QUALITIES}
+    for turn in range(2 * REPEATS + 1):
+        for quality in QUALITIES:
+            start = time.perf_counter()
+            segmenter.predict(photo, quality=quality)
+            if turn:
+                times[quality].append(time.perf_counter() - start)
+    medians = {quality: statistics.median(values) for quality, values in times.items()}
+    return {quality: median / medians["default"] for quality, median in medians.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default", help="segmenter")
@@ -81,6 +96,8 @@ def main() -> None:
                 f"predict_mask, later calls, {width}x{height}, {refine}: "
                 f"median {statistics.median(times):.0f} ms"
             )
+    for quality, ratio in quality_ratios(photos[400, 300], model).items():
+        print(f"quality {quality}, 400x300: {ratio:.2f} x of default")
     bare_ms, folded_ms = folding_ratio(model)
     print(
         f"network: {bare_ms:.0f} ms, with batch norms folded {folded_ms:.0f} ms, "
