@@ -17,7 +17,7 @@ from data.benchmarks import Archive, Published, find_pairs
 from data.files import read_json, sha256_of, write_json
 from data.progress import progress as progress_bar
 from data.unpack import unpack
-from saliency.foundation.errors import InputError
+from saliency.foundation.errors import InputError, named
 
 RECORD_FILE = "download.json"
 ATTEMPTS = 5
@@ -240,7 +240,8 @@ def _receive(url: str, path: Path, progress: bool) -> None:
         bar = progress_bar(total, initial=start, unit="B", label=path.name) if progress else None
         if bar is not None:
             bar.unit_scale = True
-        with open(partial, "ab" if start else "wb") as file, nullcontext() if bar is None else bar:
+        mode = "ab" if start else "wb"
+        with named(partial), open(partial, mode) as file, nullcontext() if bar is None else bar:
             while block := _read(response):
                 file.write(block)
                 if bar is not None:

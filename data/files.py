@@ -12,10 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from data.bounds import check_archive
-from saliency.foundation.errors import InputError, OutputConflictError, UsageError
+from saliency.foundation.errors import (
+    InputError,
+    OutputConflictError,
+    UsageError,
+    named,
+    system_error,
+)
 from saliency.foundation.json_text import MAX_BYTES, parse_json
 
 RUN_FILE = "run.json"
@@ -36,20 +42,29 @@ def replacing(path: Path | str) -> Iterator[Path]:
     choose their format by it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}{TEMPORARY}", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary(path)
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        with named(path, temporary):
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A new empty file beside ``path``, whose folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.stem}{TEMPORARY}"
+    try:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+    except OSError as error:  # it names a file that the user does not know
+        error.filename = str(path)
+        raise
+    os.close(handle)
+    return Path(name)
 
 
 def _umask() -> int:
@@ -122,11 +137,30 @@ def save_torch(path: Path | str, state: dict[str, Any]) -> None:
     """``torch.save``, whole or not at all (tensors and plain containers only)."""
     import torch
 
-    with replacing(path) as temporary:
-        try:
-            torch.save(state, temporary)
-        except RuntimeError as error:  # torch's own writer hides the system's error
-            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from None
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        recorded: Any = _Recorded(file)
+        torch.save(state, recorded)
+        if recorded.error is not None:
+            raise recorded.error
+
+
+class _Recorded:
+    """A file for torch's writer, which hides the system's errors: the first one is kept here."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        if self.error is None:
+            try:
+                self.file.write(content)
+            except OSError as error:
+                self.error = error
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when it is closed, and there an error shows."""
 
 
 def load_torch(path: Path | str) -> dict[str, Any]:
@@ -159,7 +193,7 @@ def save_tensors(path: Path | str, tensors: dict[str, Any], metadata: dict[str, 
             save_file(tensors, temporary, metadata)
             _sort_metadata(temporary)
         except SafetensorError as error:
-            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from None
+            raise system_error(error, path) from None
 
 
 def _sort_metadata(path: Path) -> None:

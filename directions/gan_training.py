@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -278,9 +278,21 @@ def _packed_photos(photos: list[Path], side: int, out: Path) -> tuple[NDArray[np
             raise InputError(f"{len(squares)} readable photos; at least {MIN_PHOTOS} are needed")
         write_json(record, skipped)
         with replacing(store) as temporary, open(temporary, "wb") as file:
-            np.save(file, squares)
+            _write_array(file, squares)
     packed: NDArray[np.uint8] = np.load(store, mmap_mode="c")
     return packed, list(read_json(record))
+
+
+def _write_array(file: IO[bytes], array: NDArray[np.uint8]) -> None:
+    """As ``np.save``, which hides the system's reason of a failure."""
+    described = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
+    np.lib.format.write_array_header_1_0(file, described)
+    for row in array:
+        file.write(row.tobytes())
 
 
 def _loop(

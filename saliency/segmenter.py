@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saliency.devices import device_named
-from saliency.foundation.errors import InputError, SegmenterError, UsageError, reason_of
+from saliency.foundation.errors import (
+    InputError,
+    SegmenterError,
+    UsageError,
+    named,
+    reason_of,
+    system_error,
+)
 from saliency.foundation.images import to_rgb
 from saliency.segmenter_config import SegmenterConfig, read_config
 
@@ -220,12 +227,14 @@ class Segmenter:
         weights, config = folder / ".model.safetensors", folder / ".config.json"
         try:
             save_file(tensors, weights)
-            config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", encoding="utf-8")
+            text = json.dumps(asdict(self.config), indent=2) + "\n"
+            with named(folder / "config.json", config):
+                config.write_text(text, encoding="utf-8")
             weights.chmod(config.stat().st_mode)  # safetensors makes private files
             os.replace(weights, folder / "model.safetensors")
             os.replace(config, folder / "config.json")
-        except SafetensorError as error:  # its own writer hides the system's error
-            raise OSError(f"{folder}: cannot be written ({error})") from None
+        except SafetensorError as error:
+            raise system_error(error, folder / "model.safetensors") from None
         finally:
             weights.unlink(missing_ok=True)
             config.unlink(missing_ok=True)

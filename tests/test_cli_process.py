@@ -1,13 +1,15 @@
-"""The command as a process: how it ends when it is told to."""
+"""The command as a process: how it ends when it is told to, or when the system refuses."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Outcome, run_python
 
 WAITING = """
 import os, sys, time
@@ -57,3 +59,31 @@ def test_a_callers_handler_stays() -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert main(["recipes"]) == 0
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = "import os, sys; os.rmdir(os.getcwd()); from saliency.cli import main; "
+    done = run_python(f"{program}sys.exit(main(['recipes']))", cwd=gone)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "saliency: error: the working directory: No such file or directory; change to one\n"
+    )
+
+
+def test_results_that_cannot_be_printed() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "saliency", "recipes"], stdout=full, stderr=-1, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == "saliency: error: standard output: No space left on device\n"
+
+
+def test_errors_of_the_system(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    out = tmp_path / ("x" * 300 + ".safetensors")
+    line = run("generator", "convert", "compact", out).complaint(1)
+    assert line == f"saliency: error: {out}: File name too long"

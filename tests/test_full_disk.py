@@ -80,12 +80,32 @@ def test_commands(
     assert "Traceback" not in err
     lines = [line for line in err.splitlines() if line.startswith("saliency: error:")]
     assert len(lines) == 1, err
+    assert lines[0].startswith(f"saliency: error: {full_disk}/out/"), err
+    assert lines[0].endswith(": No space left on device")
     left = {path.name for path in (full_disk / "out").rglob("*")}
     assert left <= {"run.json", "held-out.json", "skipped.json"}
 
 
 def test_saving_a_segmenter(full_disk: Path, tiny_model: Path) -> None:
     segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
-    with pytest.raises(OSError, match="model"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/model/model.safetensors'"):
         segmenter.save_pretrained(full_disk / "model")
     assert list((full_disk / "model").iterdir()) == []
+
+
+def test_scores_are_written_whole_or_not_at_all(
+    full_disk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise(tmp_path / "images", 3, 40)
+    (tmp_path / "masks").mkdir()
+    for photo in (tmp_path / "images").iterdir():
+        mask = np.zeros((40, 40), np.uint8)
+        mask[10:30, 10:30] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / photo.name)
+    (full_disk / "filler").write_bytes(bytes((KIBIBYTES - 16) * 1024))  # the tables have room
+    report = full_disk / "page.html"
+    given = ["eval", "--benchmark", tmp_path, "--method", "centre", "--report", report]
+    assert main([*map(str, given), "--out", str(full_disk / "score.json")]) == 1
+    expected = f"saliency: error: {report}: No space left on device"
+    assert expected in capfd.readouterr().err.splitlines()
+    assert [path.name for path in full_disk.iterdir()] == ["filler"]

@@ -17,7 +17,14 @@ from data.config import code_version
 from data.memory import keep_freed_memory
 from saliency.cli.parser import USAGE, Parser
 from saliency.cli.process import Terminated, short_waits, skipped_in_one_line, terminable
-from saliency.foundation.errors import SaliencyError, UsageError
+from saliency.foundation.errors import (
+    InputError,
+    SaliencyError,
+    UsageError,
+    named,
+    reason_of,
+    system_message,
+)
 from saliency.foundation.terminal import printable
 
 COMMANDS = {
@@ -62,28 +69,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     """Parse the command line and run the command, with one line for each kind of failure."""
+    options: dict[str, str] | None = None
     try:
+        _check_working_directory()
         arguments = _parser(words).parse_args(words)
+        options = arguments.option_names
         status: int = arguments.run(arguments)
-        sys.stdout.flush()
+        with named("standard output"):
+            sys.stdout.flush()
         return status
-    except UsageError as error:
-        return _complain(error, USAGE)
     except SaliencyError as error:
-        return _complain(error, FAILED)
+        status = USAGE if isinstance(error, UsageError) else FAILED
+        return _complain(error.for_command_line(options), status)
     except BrokenPipeError:  # the reader of our output has gone, as in `saliency ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILED
     except OSError as error:
-        return _complain(error, FAILED)
+        _complain(system_message(error), FAILED)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return FAILED
 
 
-def _complain(error: Exception, status: int) -> int:
-    if isinstance(error, SaliencyError):
-        message = error.for_command_line()
-    else:
-        message = printable(str(error))
-    print(f"saliency: error: {message}", file=sys.stderr)
+def _check_working_directory() -> None:
+    """Libraries end the program when it is gone, with messages that do not say so."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(f"the working directory: {reason_of(error)}; change to one") from None
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of stdout goes nowhere, or Python would fail again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"saliency: error: {printable(message)}", file=sys.stderr)
     return status
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from data.config import StageConfig
+from saliency.foundation.errors import named
 from saliency.foundation.terminal import printable_lines
 from saliency.recipe_files import StageRecipe, is_recipe, read_recipe, recipe_path
 
@@ -110,7 +111,8 @@ def report(arguments: argparse.Namespace, values: Any, text: str) -> None:
 def say(text: str) -> None:
     """Print on stdout whatever names are in the text, and whatever its encoding."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(printable_lines(text).encode(encoding, "backslashreplace").decode(encoding))
+    with named("standard output"):
+        print(printable_lines(text).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

@@ -41,6 +41,8 @@ class Parser(argparse.ArgumentParser):
             if not any(known.startswith(option) for known in self._option_string_actions):
                 self.error(self._unknown(option, self._option_string_actions, "options"))
         parsed, rest = super().parse_known_args(words, namespace)
+        names = {each.dest: _name(each) for each in self._actions}
+        parsed.option_names = names | getattr(parsed, "option_names", {})
         if rest:
             self.error(f"{' '.join(rest)}: not expected; `{self.prog} --help` says what is")
         return parsed, rest
@@ -66,8 +68,7 @@ class Parser(argparse.ArgumentParser):
         names = [str(choice) for choice in action.choices]
         if isinstance(action, argparse._SubParsersAction):
             raise argparse.ArgumentError(None, self._unknown(str(value), names, "commands"))
-        name = action.option_strings[-1] if action.option_strings else action.dest.upper()
-        raise argparse.ArgumentError(None, f"{name} {value}: valid are {', '.join(names)}")
+        raise argparse.ArgumentError(None, f"{_name(action)} {value}: valid are {', '.join(names)}")
 
     def _unknown(self, name: str, known: Iterable[str], what: str) -> str:
         near = difflib.get_close_matches(name, sorted(known), n=1)
@@ -81,3 +82,10 @@ class Parser(argparse.ArgumentParser):
         formatter = argparse.HelpFormatter(f"{self.prog} [OPTIONS]", width=1000)
         formatter.add_usage(None, needed, [])
         return formatter.format_help().strip()
+
+
+def _name(action: argparse.Action) -> str:
+    """What messages call an option or a positional argument."""
+    if action.option_strings:
+        return action.option_strings[-1]
+    return action.metavar if isinstance(action.metavar, str) else action.dest.upper()

@@ -7,8 +7,10 @@ multiple of 32". The command line rewrites those names to its own, see
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from saliency.foundation.terminal import printable
 
@@ -80,6 +82,33 @@ def system_message(error: OSError) -> str:
     # of two names the second is the one that a file was to get
     path = error.filename if error.filename2 is None else error.filename2
     return error.strerror if path is None else f"{_text(path)}: {error.strerror}"
+
+
+def system_error(error: Exception, path: object) -> OSError:
+    """The system's error that safetensors tells of in words, as in "... (os error 28)"."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None:
+        return OSError(f"{path}: cannot be written ({reason_of(error)})")
+    return OSError(int(number[1]), os.strerror(int(number[1])), str(path))
+
+
+@contextmanager
+def named(path: object, *temporary: object) -> Iterator[None]:
+    """Errors of the system inside the block are of this file, unless they name another one.
+
+    Args:
+        path: the file's name for messages.
+        temporary: names of it that the user does not know.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not error.strerror or error.errno is None:
+            if not isinstance(error, BrokenPipeError):
+                raise OSError(f"{path}: cannot be written ({reason_of(error)})") from error
+        elif error.filename is None or str(error.filename) in map(str, temporary):
+            error.filename, error.strerror = str(path), os.strerror(error.errno)
+        raise
 
 
 def _text(path: object) -> str:
