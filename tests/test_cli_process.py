@@ -12,7 +12,9 @@ import pytest
 from conftest import Outcome, run_python
 
 WAITING = """
-import os, sys, time
+import os, signal, sys, time
+# a shell's background jobs ignore Ctrl-C, and so do the programs that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from saliency import cli
 from data.files import replacing
 

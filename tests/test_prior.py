@@ -73,7 +73,7 @@ def test_a_segmenter_with_a_prior_computes_it_or_takes_it(with_channel: Path, sc
 def test_an_unknown_prior_is_refused(with_channel: Path) -> None:
     path = with_channel / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"prior": "magic"}))
-    with pytest.raises(SegmenterError, match="prior 'magic': valid are none, rbd"):
+    with pytest.raises(SegmenterError, match="prior 'magic': unknown; valid are none, rbd"):
         Segmenter.from_pretrained(with_channel, "cpu")
 
 

@@ -89,7 +89,9 @@ def test_labels_are_written_and_read_and_damage_is_named(tmp_path: Path) -> None
     assert found == label("a", 0.25, 0.5)
     assert found.label.shape == (3, 4)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"labels-00000\.parquet: not a shard"):
+    with pytest.raises(
+        InputError, match=r"labels-00000\.parquet: damaged shard .* not a shard of pseudo-labels"
+    ):
         read_labels(path)
 
 

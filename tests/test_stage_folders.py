@@ -59,7 +59,7 @@ def test_a_converted_file_is_not_written_over_the_one_in_the_folder(
     before = (trained / "generator.safetensors").read_bytes()
     convert = ["generator", "convert", str(trained), str(trained / "generator.safetensors")]
     assert main(convert) == 2
-    assert "is IN" in capfd.readouterr().err
+    assert "is an input" in capfd.readouterr().err
     assert (trained / "generator.safetensors").read_bytes() == before
 
 
