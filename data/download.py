@@ -17,7 +17,7 @@ from data.benchmarks import Archive, Published, find_pairs
 from data.files import read_json, sha256_of, write_json
 from data.progress import progress as progress_bar
 from data.unpack import unpack
-from saliency.foundation.errors import InputError, named
+from saliency.foundation.errors import InputError, named, reason_of
 
 RECORD_FILE = "download.json"
 ATTEMPTS = 5
@@ -268,7 +268,10 @@ def _open(url: str, path: Path, have: int) -> HTTPResponse | None:
             ) from None
         raise _InterruptedError(f"HTTP status {error.code}") from None
     except (URLError, HTTPException, OSError) as error:
-        raise _InterruptedError(str(getattr(error, "reason", error))) from None
+        reason = getattr(error, "reason", error)
+        raise _InterruptedError(
+            reason_of(reason) if isinstance(reason, BaseException) else str(reason)
+        ) from None
 
 
 def _resumes(response: HTTPResponse, partial: Path, have: int) -> bool:
@@ -285,4 +288,4 @@ def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read(CHUNK)
     except (HTTPException, OSError) as error:  # of the connection; those of the disk pass through
-        raise _InterruptedError(f"connection cut ({error})") from None
+        raise _InterruptedError(f"connection cut ({reason_of(error)})") from None

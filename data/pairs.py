@@ -24,7 +24,7 @@ from PIL import Image
 from data.bounds import read_shard
 from data.files import RUN_FILE, read_json, replacing, sha256_of
 from saliency.foundation.decoding import open_image
-from saliency.foundation.errors import ImageError, InputError
+from saliency.foundation.errors import ImageError, InputError, reason_of
 from saliency.foundation.json_text import parse_json, whole
 
 MAX_PIXELS = 4096 * 4096
@@ -148,7 +148,7 @@ def read_note(shard: Path) -> dict[str, Any]:
     try:
         text = (pq.read_schema(shard).metadata or {})[b"saliency"]
     except (pa.ArrowException, KeyError, OSError) as error:
-        raise InputError(f"{shard}: not a shard of pairs ({error})") from None
+        raise InputError(f"{shard}: not a shard of pairs ({reason_of(error)})") from None
     note = parse_json(text, f"{shard}: its note")
     if not isinstance(note, dict) or not all(
         whole(note.get(name), 0, 1 << 40) for name in ("drawn", "survived", "kept")

@@ -20,7 +20,7 @@ from data.files import load_tensors, save_tensors, sha256_of
 from data.seeds import torch_stream
 from directions.generators import Generator, Latents
 from saliency.foundation.artifacts import made_file
-from saliency.foundation.errors import InputError
+from saliency.foundation.errors import InputError, reason_of
 from saliency.foundation.json_text import parse_json
 
 FORMAT = "saliency-latents"
@@ -156,7 +156,7 @@ def _from_numpy(path: Path) -> PhotoLatents:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a NumPy array ({error})") from None
+        raise InputError(f"{path}: not a NumPy array ({reason_of(error)})") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise InputError(f"{path}: must be one array of floating-point numbers (N, latent_dim)")
     z = torch.from_numpy(array.astype(np.float32, copy=False))

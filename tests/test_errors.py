@@ -3,12 +3,14 @@
 import copy
 import errno
 import pickle
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data.download import download
 from data.masks import apply_rule
 from data.synthesis import SynthConfig
 from directions.generators.compact import CompactGenerator
@@ -105,3 +107,12 @@ def test_errors_of_the_system_have_no_numbers(error: OSError, message: str) -> N
 def test_the_reason_leaves_out_the_file() -> None:
     assert reason_of(PermissionError(errno.EACCES, "Permission denied", "x")) == "Permission denied"
     assert reason_of(KeyError()) == "KeyError"
+
+
+def test_a_server_that_is_not_there_is_told_without_numbers(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/x"
+        with pytest.raises(InputError, match="Connection refused") as caught:
+            download(url, tmp_path / "x", attempts=1)
+    assert "Errno" not in str(caught.value)

@@ -6,7 +6,7 @@ import difflib
 import re
 from pathlib import Path
 
-from saliency.foundation.errors import UsageError
+from saliency.foundation.errors import UsageError, reason_of
 
 IMAGENET = 1000
 """Generators of so many classes have ImageNet's, in the usual order."""
@@ -54,7 +54,7 @@ def _parts(text: str) -> list[str]:
         try:
             lines = Path(part).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"`classes` {part}: not a text file ({error})") from None
+            raise UsageError(f"`classes` {part}: not a text file ({reason_of(error)})") from None
         for line in lines:
             parts += filter(None, (piece.strip() for piece in line.split("#")[0].split(",")))
     return parts
