@@ -20,6 +20,7 @@ from saliency.foundation.errors import (
     OutputConflictError,
     UsageError,
     named,
+    reason_of,
     system_error,
 )
 from saliency.foundation.json_text import MAX_BYTES, parse_json
@@ -28,6 +29,7 @@ RUN_FILE = "run.json"
 REPORT_FILE = "report.json"
 TEMPORARY = ".tmp-"
 """Part of the names of files that are being written."""
+SPECIAL = "is a pipe, socket or device; name a file"
 
 _held: Counter[Path] = Counter()
 _holding = threading.Lock()
@@ -56,6 +58,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 def _temporary(path: Path) -> Path:
     """A new empty file beside ``path``, whose folder is made."""
+    if _is_special(path):
+        raise InputError(f"{path}: {SPECIAL}")
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.stem}{TEMPORARY}"
     try:
@@ -65,6 +69,11 @@ def _temporary(path: Path) -> Path:
         raise
     os.close(handle)
     return Path(name)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe, socket or device, whose place a file would take."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _umask() -> int:
@@ -90,8 +99,8 @@ def check_writable(parameter: str, path: Path | str, inputs: Iterable[Path | str
     what = f"`{parameter}` {path}"
     if path.is_dir():
         raise UsageError(f"{what}: is a folder; name a file")
-    if path.exists() and not path.is_file():  # a file would take its place
-        raise UsageError(f"{what}: is a pipe, socket or device; name a file")
+    if _is_special(path):
+        raise UsageError(f"{what}: {SPECIAL}")
     if path.exists() and any(Path(each).exists() and path.samefile(each) for each in inputs):
         raise UsageError(f"{what}: is an input; name another file")
     above = next(folder for folder in path.absolute().parents if folder.exists())
@@ -116,7 +125,7 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing, cannot be read, or is not JSON.
     """
     try:
         if Path(path).stat().st_size > MAX_BYTES:
@@ -124,6 +133,8 @@ def read_json(path: Path | str) -> Any:
         text = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: {reason_of(error)}") from None
     return parse_json(text, str(path))
 
 
@@ -169,17 +180,15 @@ def load_torch(path: Path | str) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged or holds more than tensors and plain containers.
     """
-    import pickle
-
     import torch
 
     try:
         check_archive(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError) as error:
-        raise InputError(
-            f"{path}: not a checkpoint of this program ({_first_line(error)})"
-        ) from None
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes torch raise whatever it stumbles on
+        raise InputError(f"{path}: not a checkpoint of this program ({reason_of(error)})") from None
     return state
 
 
@@ -224,12 +233,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a safetensors file ({_first_line(error)})") from None
-
-
-def _first_line(error: Exception) -> str:
-    """An error's first line, or its type's name when it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a safetensors file ({reason_of(error)})") from None
 
 
 @contextmanager

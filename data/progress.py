@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from saliency.foundation.terminal import printable
+
 
 def progress(total: int | None, *, initial: int = 0, unit: str = "it", label: str = "") -> Any:
     """A tqdm bar on stderr.
@@ -18,7 +20,7 @@ def progress(total: int | None, *, initial: int = 0, unit: str = "it", label: st
         total=total,
         initial=initial,
         unit=unit,
-        desc=label or None,
+        desc=printable(label) or None,
         file=sys.stderr,
         dynamic_ncols=sys.stderr.isatty(),
         mininterval=0.2 if sys.stderr.isatty() else 10.0,

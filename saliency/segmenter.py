@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -373,7 +374,7 @@ def predict_mask(
     Raises:
         ValueError: not an image, a threshold outside [0, 1], an unknown refiner or segmenter.
     """
-    if threshold is not None and not 0 <= threshold <= 1:
+    if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         raise UsageError(f"`threshold` {threshold}: must be in [0, 1]")
     if not isinstance(model, Segmenter):
         model = load_segmenter(DEFAULT_MODEL if model is None else model, device)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from data.download import download
+from data.files import load_torch, read_json
 from data.masks import apply_rule
 from data.synthesis import SynthConfig
 from directions.generators.compact import CompactGenerator
@@ -23,6 +24,7 @@ from saliency.foundation.errors import (
     system_message,
 )
 from saliency.refine import refine
+from saliency.segmenter import predict_mask
 from saliency.training_settings import TrainConfig
 
 WRONG_SIZE = r"^`size` 33: must be a multiple of 32$"
@@ -67,8 +69,22 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "map": lambda: refine(PHOTO, MAP + 2, "guided"),
     "baseline": lambda: get_baseline("nope"),
     "rule": lambda: apply_rule("nope", lambda _: None, 0.5),  # type: ignore[arg-type, return-value]
+    "threshold": lambda: predict_mask(PHOTO, threshold="high"),  # type: ignore[arg-type]
     "network": lambda: CompactGenerator(latent_dim=8, resolution=33, width=4),
 }
+
+
+@pytest.mark.parametrize("read", [read_json, load_torch])
+def test_a_folder_where_a_file_is_needed(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(InputError, match=f"^{tmp_path}: .*Is a directory"):
+        read(tmp_path)
+
+
+def test_a_checkpoint_of_rubbish(tmp_path: Path) -> None:
+    for name in ("a.pt", "a.safetensors"):
+        (tmp_path / name).write_bytes(b"rubbish" * 10)
+        with pytest.raises(InputError, match="not a checkpoint of this program"):
+            load_torch(tmp_path / name)
 
 
 @pytest.mark.parametrize("case", MISTAKES)
@@ -98,6 +114,10 @@ def test_the_command_line_names_its_own_options() -> None:
         (OSError(errno.EXDEV, "Cross-device link", "a", None, "b"), "b: Cross-device link"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (OSError("not the system's\nin two lines"), "not the system's"),
+        (
+            OSError(errno.ENOENT, "Failed to open 'x'. Detail: [errno 2] No such file", "x"),
+            "x: No such file or directory",
+        ),
     ],
 )
 def test_errors_of_the_system_have_no_numbers(error: OSError, message: str) -> None:

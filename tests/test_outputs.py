@@ -1,12 +1,13 @@
 """Output files that cannot be written are refused before the work, and nothing is half written."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 import torch
 
-from data.files import check_writable
+from data.files import check_writable, write_json
 from data.sheets import save_sheet
 from saliency.cli import main
 from saliency.foundation.errors import InputError, UsageError
@@ -41,6 +42,18 @@ def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match=f"no files can be written in {tmp_path}"):
         check_writable("out", tmp_path / "a.json")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to make a device")
+def test_a_device_is_never_replaced(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    except OSError:
+        pytest.skip("no devices can be made here")
+    with pytest.raises(InputError, match="is a pipe, socket or device"):
+        write_json(device, {})
+    assert stat.S_ISCHR(device.stat().st_mode)
 
 
 COMMANDS = {

@@ -71,6 +71,9 @@ def reason_of(error: BaseException) -> str:
     The file's name is left out, since the message around it names the file.
     """
     if isinstance(error, OSError) and error.strerror:
+        # pyarrow wraps it, as in "Failed to open local file 'x'. Detail: [errno 2] No such file"
+        if "[errno" in error.strerror and error.errno is not None:
+            return os.strerror(error.errno)
         return error.strerror
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -81,7 +84,7 @@ def system_message(error: OSError) -> str:
         return reason_of(error)
     # of two names the second is the one that a file was to get
     path = error.filename if error.filename2 is None else error.filename2
-    return error.strerror if path is None else f"{_text(path)}: {error.strerror}"
+    return reason_of(error) if path is None else f"{_text(path)}: {reason_of(error)}"
 
 
 def system_error(error: Exception, path: object) -> OSError:
