@@ -19,7 +19,7 @@ NARROW = 2.0
 """Pixels of the map on either side of its outline that are never sure."""
 WIDE = 16.0
 """Pixels of the map on either side up to which doubts are unknown."""
-THIN = 4.0
+THIN = 8.0
 """Pixels of the map from what is sure up to which they are, too, wherever they are: wires and
 strands of which the map has only a trace."""
 
