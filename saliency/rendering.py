@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from data.files import replacing
+from saliency.cutting.background import Background
+from saliency.cutting.cut import cut
+from saliency.cutting.settings import CutSettings
 from saliency.foundation.images import Layers
 from saliency.outputs import MARK, Mark
 
@@ -36,14 +39,15 @@ class Rendering:
                 the photo; None for the map or mask alone.
 
         Returns:
-            Mode RGBA, or L without ``layers``.
+            Mode RGBA, black where nothing shows; or L without ``layers``.
         """
         levels = self.levels(saliency_map)
         if layers is None:
             return Image.fromarray(levels)
         if layers.alpha is not None:
             levels = np.minimum(levels, layers.alpha)
-        return Image.fromarray(np.dstack([layers.colours, levels]))
+        shown = np.where(levels[:, :, None] > 0, layers.colours, np.uint8(0))
+        return Image.fromarray(np.dstack([shown, levels]))
 
     def levels(self, saliency_map: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The map as grey levels: uint8 (H, W)."""
@@ -53,14 +57,40 @@ class Rendering:
         return levels
 
 
-def write_png(path: Path, image: Image.Image, mark: Mark, layers: Layers | None = None) -> None:
+def draw_cut(
+    pixels: NDArray[np.uint8],
+    saliency_map: NDArray[np.float32],
+    layers: Layers,
+    settings: CutSettings,
+    background: Background | None,
+) -> tuple[Image.Image, Layers | None]:
+    """A cut-out as an image, and whose colour profile and resolution it has.
+
+    Args:
+        pixels: sRGB uint8 (H, W, 3), of which it is made where a background in sRGB is asked for.
+        saliency_map: float32 (h, w) in [0, 1], see :func:`saliency.cutting.cut_out.starting_map`.
+        layers: the photo's own numbers, of which it is made otherwise.
+        settings: how to cut.
+        background: what it is laid over; ``None``: nothing.
+
+    Returns:
+        Mode RGBA, or RGB over a background; and the layers, without a profile over a background.
+    """
+    photo = layers.colours if background is None else pixels
+    found = cut(photo, saliency_map, settings, background=background, own_alpha=layers.alpha)
+    if background is None:
+        return Image.fromarray(found.rgba), layers
+    return Image.fromarray(found.colours), replace(layers, profile=None)
+
+
+def write_png(path: Path, image: Image.Image, layers: Layers | None, mark: Mark) -> None:
     """Write a PNG, whole or not at all.
 
     Args:
         path: its place; folders are made.
         image: of :class:`Rendering`.
+        layers: the photo whose colour profile and resolution it has; ``None``: neither.
         mark: what made it, kept in the file.
-        layers: the photo whose colour profile and resolution it has.
     """
     texts = PngInfo()
     texts.add_text(MARK, mark.text())

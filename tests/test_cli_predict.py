@@ -12,6 +12,7 @@ from PIL import Image
 from readers import gradient, text_jpg
 from test_colours import ADOBE, grey_profile
 
+from saliency import cut_out
 from saliency.cli import main
 from saliency.foundation.images import to_rgb
 from saliency.outputs import output_names, read_mark
@@ -215,14 +216,14 @@ def test_cutouts_keep_colours_profile_and_resolution(
     photo = save(tmp_path / "a.png", icc_profile=ADOBE, dpi=(300, 300))
     assert np.abs(to_rgb(photo).astype(int) - gradient(40, 56)).max() > 5
     assert predict(photo, "--out", tmp_path / "map").status == 0
-    assert predict(photo, "--out", tmp_path / "cut", "--cutout").status == 0
+    assert predict(photo, "--out", tmp_path / "cut", "--no-decontaminate").status == 0
     cutout = Image.open(tmp_path / "cut" / "a.png")
-    np.testing.assert_array_equal(np.asarray(cutout)[..., :3], gradient(40, 56))
+    shown = np.asarray(cutout)[..., 3:] > 0
+    expected = np.where(shown, gradient(40, 56), 0)
+    np.testing.assert_array_equal(np.asarray(cutout)[..., :3], expected)
     assert cutout.info["icc_profile"] == ADOBE
     np.testing.assert_allclose(cutout.info["dpi"], 300, atol=0.1)
-    saliency_map = Image.open(tmp_path / "map" / "a.png")
-    np.testing.assert_array_equal(np.asarray(cutout)[..., 3], np.asarray(saliency_map))
-    assert "icc_profile" not in saliency_map.info
+    assert "icc_profile" not in Image.open(tmp_path / "map" / "a.png").info
 
 
 def test_cutouts_of_what_no_rgb_file_can_hold_are_srgb(
@@ -232,25 +233,85 @@ def test_cutouts_of_what_no_rgb_file_can_hold_are_srgb(
     grey = Image.fromarray(gradient(40, 56)).convert("L")
     grey.save(tmp_path / "grey.png", icc_profile=grey_profile(1.0))
     for name in ("ink.tif", "grey.png"):
-        assert predict(tmp_path / name, "--out", tmp_path / "cut", "--cutout").status == 0
+        assert predict(tmp_path / name, "--out", tmp_path / "cut", "--no-decontaminate").status == 0
         cutout = Image.open(tmp_path / "cut" / Path(name).with_suffix(".png"))
-        np.testing.assert_array_equal(np.asarray(cutout)[..., :3], to_rgb(tmp_path / name))
+        shown = np.asarray(cutout)[..., 3] > 0
+        np.testing.assert_array_equal(
+            np.asarray(cutout)[shown][:, :3], to_rgb(tmp_path / name)[shown]
+        )
         assert "icc_profile" not in cutout.info
 
 
 def test_what_is_transparent_stays_so(predict: Callable[..., Done], tmp_path: Path) -> None:
     alpha = np.tile(np.linspace(0, 255, 56).astype(np.uint8), (40, 1))
     Image.fromarray(np.dstack([gradient(40, 56), alpha])).save(tmp_path / "a.png")
-    assert predict(tmp_path / "a.png", "--out", tmp_path / "map").status == 0
-    saliency_map = np.asarray(Image.open(tmp_path / "map" / "a.png"))
-    for out, options, expected in (
-        ("soft", (), np.minimum(saliency_map, alpha)),
-        ("hard", ("--threshold", "0"), alpha),
-    ):
+    for out, options in (("matte", ("--no-decontaminate",)), ("hard", ("--threshold", "0"))):
         assert predict(tmp_path / "a.png", "-o", tmp_path / out, "--cutout", *options).status == 0
         found = np.asarray(Image.open(tmp_path / out / "a.png"))
-        np.testing.assert_array_equal(found[..., 3], expected)
-        np.testing.assert_array_equal(found[..., :3], gradient(40, 56))
+        assert (found[..., 3] <= alpha).all()
+        assert (found[..., 3] == alpha).any()
+        shown = found[..., 3] > 0
+        np.testing.assert_array_equal(found[shown][:, :3], gradient(40, 56)[shown])
+        assert (found[~shown] == 0).all()
+    np.testing.assert_array_equal(found[..., 3], alpha)
+
+
+@pytest.mark.parametrize("options", [(), ("--edges", "crisp"), ("--feather", "3", "--crop", "2")])
+def test_cut_outs_of_the_command_are_those_of_python(
+    predict: Callable[..., Done], tmp_path: Path, tiny_model: Path, options: tuple[str, ...]
+) -> None:
+    photo = save(tmp_path / "a.png")
+    assert predict(photo, "-o", tmp_path / "cut.png", "--cutout", *options).status == 0
+    named = dict(zip(options[::2], options[1::2], strict=True))
+    values = {name.lstrip("-"): value for name, value in named.items()}
+    values |= {name: int(values[name]) for name in ("feather", "crop") if name in values}
+    expected = cut_out(photo, model=tiny_model, device="cpu", **values)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "cut.png")), expected)
+
+
+def test_a_cut_out_over_another_background_is_opaque_srgb(
+    predict: Callable[..., Done], tmp_path: Path
+) -> None:
+    photo = save(tmp_path / "a.png", icc_profile=ADOBE)
+    Image.new("RGB", (9, 9), "lime").save(tmp_path / "lime.png")
+    for number, background in enumerate(("#00ff00", tmp_path / "lime.png")):
+        out = tmp_path / f"{number}.png"
+        assert predict(photo, "-o", out, "--background", background, "--keep", "all").status == 0
+        found = Image.open(out)
+        assert found.mode == "RGB"
+        assert "icc_profile" not in found.info
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "0.png")), np.asarray(Image.open(tmp_path / "1.png"))
+    )
+
+
+def test_another_way_of_cutting_is_not_taken_for_the_same(
+    predict: Callable[..., Done], tmp_path: Path
+) -> None:
+    photo = save(tmp_path / "a.png")
+    again = ("-o", tmp_path / "cut.png", "--edges", "crisp")
+    assert predict(photo, *again).status == 0
+    assert "there already" in predict(photo, *again).out
+    assert predict(photo, *again, "--feather", "1").status == 1
+    assert predict(photo, *again, "--feather", "1", "--overwrite").status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--feather", "-1"), "--feather -1.0: must be a number of pixels from 0 to 500"),
+        (("--crop", "-2"), "--crop -2: must be a whole number"),
+        (("--background", "blu"), "--background 'blu': must be a colour"),
+        (("--threshold", "0.5", "--fill-holes"), "--threshold and --fill-holes"),
+    ],
+)
+def test_impossible_cut_outs_are_refused(
+    predict: Callable[..., Done], tmp_path: Path, options: tuple[str, ...], complaint: str
+) -> None:
+    done = predict(save(tmp_path / "a.png"), "-o", tmp_path / "out", *options)
+    assert done.status == 2
+    assert complaint in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_last_line_says_what_was_written(predict: Callable[..., Done], tmp_path: Path) -> None:

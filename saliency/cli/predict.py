@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saliency.cli.cutting import add_cut_arguments, read_cut
 from saliency.cli.options import add_json, report
 from saliency.cli.process import say_skipped
 
 if TYPE_CHECKING:
     from data.photos import Found
+    from saliency.cli.cutting import CutRequest
     from saliency.outputs import Mark, Plan
     from saliency.rendering import Rendering
     from saliency.segmenter import Segmenter
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the photo with transparent background instead, in its own colours and profile",
     )
+    add_cut_arguments(parser)
     parser.add_argument(
         "--refine",
         choices=("none", "guided", "bilateral", "grabcut"),
@@ -94,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from saliency.rendering import Rendering
     from saliency.segmenter import DEFAULT_MODEL, Segmenter
 
+    cut = read_cut(arguments)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UsageError(f"`threshold` {arguments.threshold}: must be in [0, 1]")
     sources = [Path(photo) for photo in arguments.photos]
@@ -101,10 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
     device = str(pick_device(arguments.device))
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
     refine = arguments.refine or segmenter.config.refine
-    rendering = Rendering(arguments.threshold, arguments.cutout)
+    cutout = arguments.cutout or cut is not None
+    rendering = Rendering(arguments.threshold, cutout)
     quality = arguments.quality
     settings = {
         **vars(rendering),
+        "cut": cut and cut.recorded,
         "refine": refine,
         "quality": quality,
         "segmenter": _fingerprint(segmenter),
@@ -118,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         skip_existing=arguments.skip_existing,
     )
     outcome = _kept(plan)
-    _predict_all(segmenter, plan, settings, rendering, outcome)
+    _predict_all(segmenter, plan, settings, rendering, cut, outcome)
     say_skipped(outcome.skipped.values())
     values = {**vars(outcome), "left_out": dict(found.left_out)}
     report(arguments, values, _summary(arguments.out, rendering, outcome))
@@ -158,6 +164,7 @@ def _predict_all(
     plan: Plan,
     settings: dict[str, Any],
     rendering: Rendering,
+    cut: CutRequest | None,
     outcome: Outcome,
 ) -> None:
     from data.progress import progress
@@ -166,7 +173,7 @@ def _predict_all(
     with progress(len(plan.targets), unit="photo", label="predict") as bar:
         for photo, target in plan.targets.items():
             try:
-                mark = _predict(segmenter, photo, target, settings, rendering)
+                mark = _predict(segmenter, photo, target, settings, rendering, cut)
             except ImageError as error:
                 outcome.skipped[str(photo)] = str(error)
             else:
@@ -181,14 +188,16 @@ def _predict(
     target: Path,
     settings: dict[str, Any],
     rendering: Rendering,
+    cut: CutRequest | None,
 ) -> Mark:
     """Segment one photo and write the result."""
     from saliency.confidence import confidence
+    from saliency.cutting.cut_out import starting_map
     from saliency.foundation.decoding import decode, open_regular
     from saliency.foundation.images import layers_of, pixels_of, upright
     from saliency.outputs import Mark
     from saliency.refine import get_refiner
-    from saliency.rendering import write_png
+    from saliency.rendering import draw_cut, write_png
 
     name = str(photo)
     with open_regular(photo) as file:
@@ -199,8 +208,12 @@ def _predict(
     del image  # large, and everything of it that is needed lies in arrays
     saliency_map = segmenter.saliency_map(pixels, quality=settings["quality"])
     mark = Mark(sha256, settings, round(confidence(saliency_map), 4))
+    if cut is not None and layers is not None:
+        start = starting_map(pixels, saliency_map, settings["refine"])
+        write_png(target, *draw_cut(pixels, start, layers, cut.settings, cut.background), mark)
+        return mark
     refined = get_refiner(settings["refine"])(pixels, saliency_map)
-    write_png(target, rendering.draw(refined, layers), mark, layers)
+    write_png(target, rendering.draw(refined, layers), layers, mark)
     return mark
 
 

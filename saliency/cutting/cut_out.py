@@ -14,6 +14,7 @@ from saliency.cutting.cut import cut
 from saliency.cutting.settings import CutSettings
 from saliency.foundation.decoding import open_image
 from saliency.foundation.images import Layers, layers_of, to_rgb, upright
+from saliency.refine import get_refiner
 from saliency.resizing import bounded, resized
 from saliency.segmenter import DEFAULT_MODEL, Segmenter, load_segmenter
 
@@ -74,7 +75,7 @@ def cut_out(
     own = own_layers(image, pixels)
     found = cut(
         own.colours if ground is None else pixels,
-        starting_map(model, pixels, quality),
+        starting_map(pixels, model.saliency_map(pixels, quality=quality), model.config.refine),
         settings,
         background=ground,
         own_alpha=own.alpha,
@@ -101,25 +102,22 @@ def own_layers(image: Any, pixels: NDArray[np.uint8]) -> Layers:
 
 
 def starting_map(
-    segmenter: Segmenter, pixels: NDArray[np.uint8], quality: str = "default"
+    pixels: NDArray[np.uint8], network_map: NDArray[np.float32], refine: str
 ) -> NDArray[np.float32]:
     """The map that alpha is found from.
 
-    It is the network's own, at its own resolution, since alpha follows the photo anyway; unless the
-    segmenter leans on a refiner that moves outlines far.
+    It is the network's own, at its own resolution, since alpha follows the photo anyway; unless a
+    refiner that moves outlines far is asked for.
 
     Args:
-        segmenter: finds the object.
         pixels: uint8 (H, W, 3).
-        quality: see :meth:`Segmenter.predict`.
+        network_map: float32 (h, w) in [0, 1].
+        refine: a name of :data:`saliency.refine.REFINERS`.
 
     Returns:
         float32 (h, w) in [0, 1].
     """
-    from saliency.refine import refine
-
-    saliency_map = segmenter.saliency_map(pixels, quality=quality)
-    if segmenter.config.refine not in OWN_REFINERS:
-        return saliency_map
+    if refine not in OWN_REFINERS:
+        return network_map
     small = resized(pixels, bounded(pixels.shape, REFINED_SIDE))
-    return refine(small, saliency_map, segmenter.config.refine)
+    return get_refiner(refine)(small, network_map)
