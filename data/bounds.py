@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saliency.foundation.errors import InputError
+from saliency.foundation.errors import InputError, reason_of
 
 DEFLATED = 64 << 20
 """Bytes to which the compressed members of an archive of tensors may unpack."""
@@ -73,8 +73,4 @@ def read_shard(path: Path, schema: pa.Schema) -> pa.Table:
             raise InputError(f"{path}: damaged shard ({'; '.join(wrong)})")
         return table.select(schema.names).replace_schema_metadata(None)
     except (pa.ArrowException, OSError, KeyError, IndexError, OverflowError) as error:
-        raise InputError(f"{path}: damaged shard ({_first_line(error)})") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: damaged shard ({reason_of(error)})") from None

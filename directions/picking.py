@@ -81,7 +81,8 @@ def _measured(curve: list[Candidate], sign: int | None, magnitude: float | None)
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], list[list[Candidate]]]:
     """A run's settings, its scores, and the curves of its directions."""
-    made = read_json(folder / RUN_FILE)
+    record = folder / RUN_FILE
+    made = read_json(record) if record.exists() else None
     if not isinstance(made, dict) or made.get("stage") != "discover":
         raise InputError(f"{folder}: not an output folder of `saliency discover`")
     if not (folder / "scores.json").exists():

@@ -15,6 +15,7 @@ from data.files import load_torch, read_json
 from data.masks import apply_rule
 from data.synthesis import SynthConfig
 from directions.generators.compact import CompactGenerator
+from directions.picking import pick
 from saliency.baselines import get_baseline
 from saliency.foundation.errors import (
     InputError,
@@ -68,6 +69,7 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "photo": lambda: refine(PHOTO[..., 0], MAP, "guided"),
     "map": lambda: refine(PHOTO, MAP + 2, "guided"),
     "baseline": lambda: get_baseline("nope"),
+    "run": lambda: pick(Path(__file__).parent, 0, Path("out")),
     "rule": lambda: apply_rule("nope", lambda _: None, 0.5),  # type: ignore[arg-type, return-value]
     "threshold": lambda: predict_mask(PHOTO, threshold="high"),  # type: ignore[arg-type]
     "network": lambda: CompactGenerator(latent_dim=8, resolution=33, width=4),
