@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +13,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from data.bounds import check_archive
+from data.locks import (
+    TEMPORARY,
+    folder_handle,
+    lock,
+    own_temporary,
+    release,
+    remove_strays,
+    remove_strays_once,
+)
 from saliency.foundation.errors import (
     InputError,
     OutputConflictError,
@@ -27,8 +34,6 @@ from saliency.foundation.json_text import MAX_BYTES, parse_json
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.json"
-TEMPORARY = ".tmp-"
-"""Part of the names of files that are being written."""
 SPECIAL = "is a pipe, socket or device; name a file"
 
 _held: Counter[Path] = Counter()
@@ -39,12 +44,16 @@ _holding = threading.Lock()
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path`` in one step.
 
-    A process killed inside the block leaves ``path`` as it was before, and a temporary file, which
-    :func:`claimed` removes. Its name starts with a dot and keeps the suffix, since several writers
-    choose their format by it.
+    A process killed inside the block leaves ``path`` as it was before, and a temporary file. The
+    next process that writes into that folder removes it. Its name starts with a dot and keeps the
+    suffix, since several writers choose their format by it.
     """
     path = Path(path)
-    temporary = _temporary(path)
+    if _is_special(path):
+        raise InputError(f"{path}: {SPECIAL}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_strays_once(path.parent)
+    handle, temporary = own_temporary(path)
     try:
         with named(path, temporary):
             yield temporary
@@ -54,21 +63,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    """A new empty file beside ``path``, whose folder is made."""
-    if _is_special(path):
-        raise InputError(f"{path}: {SPECIAL}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.stem}{TEMPORARY}"
-    try:
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
-    except OSError as error:  # it names a file that the user does not know
-        error.filename = str(path)
-        raise
-    os.close(handle)
-    return Path(name)
+        release(handle)
 
 
 def _is_special(path: Path) -> bool:
@@ -260,11 +255,7 @@ def claimed(folder: Path | str, stage: str, settings: dict[str, Any]) -> Iterato
         yield claim_folder(folder, stage, settings)
         return
     with _locked(folder):
-        for stray in list(folder.rglob(f".*{TEMPORARY}*")):
-            if stray.is_dir():
-                shutil.rmtree(stray, ignore_errors=True)
-            else:
-                stray.unlink(missing_ok=True)
+        remove_strays(folder.rglob(f".*{TEMPORARY}*"), folders=True)
         yield claim_folder(folder, stage, settings)
 
 
@@ -282,28 +273,23 @@ def _locked(folder: Path) -> Iterator[None]:
         with _holding:
             _held[place] -= 1
         if handle is not None:
-            os.close(handle)
+            release(handle)
 
 
 def _lock(folder: Path) -> int | None:
     """The handle that holds the lock; ``None`` where the system knows no such locks."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
+    handle = folder_handle(folder)
+    if handle is None:
         return None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise OutputConflictError(
-            f"`out` {folder}: another process is writing there; wait for it, or choose another "
-            "folder"
-        ) from None
-    except OSError:  # a file system without locks
-        os.close(handle)
+    own = lock(handle)
+    if own:
+        return handle
+    os.close(handle)
+    if own is None:
         return None
-    return handle
+    raise OutputConflictError(
+        f"`out` {folder}: another process is writing there; wait for it, or choose another folder"
+    )
 
 
 def claim_folder(folder: Path | str, stage: str, settings: dict[str, Any]) -> Path:

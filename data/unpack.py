@@ -8,8 +8,8 @@ import stat
 import zipfile
 import zlib
 from pathlib import Path, PureWindowsPath
-from tempfile import TemporaryDirectory
 
+from data.locks import temporary_folder
 from saliency.foundation.errors import InputError
 
 MAX_BYTES = 4 << 30
@@ -45,17 +45,17 @@ def unpack(
     try:
         with (
             zipfile.ZipFile(archive) as file,
-            TemporaryDirectory(prefix=".unpack-", dir=folder) as temporary,
+            temporary_folder(folder) as temporary,
         ):
             members = file.infolist()
             _check(archive, members, max_bytes, max_files)
             wanted = [member for member in members if _is_wanted(member)]
             for member in wanted:
-                place = Path(temporary) / member.filename
+                place = temporary / member.filename
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as source, open(place, "xb") as copy:
                     shutil.copyfileobj(source, copy, 1 << 20)
-            _move(archive, Path(temporary), folder, [member.filename for member in wanted])
+            _move(archive, temporary, folder, [member.filename for member in wanted])
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InputError(
             f"{archive}: not a zip file that can be read ({error}); remove it and fetch it again"

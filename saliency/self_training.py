@@ -20,7 +20,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.composites import cuts_sha256
 from data.files import (
     REPORT_FILE,
-    TEMPORARY,
     claimed,
     load_torch,
     read_json,
@@ -28,6 +27,7 @@ from data.files import (
     sha256_of,
     write_json,
 )
+from data.locks import TEMPORARY
 from data.photos import photos_sha256
 from data.progress import progress
 from data.pseudo_labels import PseudoLabel

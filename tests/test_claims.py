@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ from planted import make_generator
 from readers import gradient
 
 import saliency
-from data.files import TEMPORARY, claimed
+from data.files import claimed, replacing
+from data.locks import TEMPORARY, temporary_folder
 from data.pairs import PairFolder
 from data.synthesis import Recipe, SynthConfig, synthesise
 from data.threads import single_threaded_pool
@@ -255,3 +257,59 @@ def test_labels_made_before_are_taken_over_and_those_of_another_teacher_are_not(
     config = config.model_copy(update={"decoder_channels": (128, 64, 32, 16, 16)})
     with pytest.raises(OutputConflictError, match="teacher"):
         self_train(photos, other, Material(), config, tmp_path / "c", CPU, labels)
+
+
+def killed(program: str, *arguments: str) -> None:
+    """Run a program that kills itself."""
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+
+
+HALF_WRITTEN = """
+import os, signal, sys
+from data.files import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+HALF_UNPACKED = """
+import os, signal, sys
+from pathlib import Path
+from data.locks import temporary_folder
+with temporary_folder(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+WITH_A_CHILD = """
+import os, signal, sys, time
+from data.files import claimed
+with claimed(sys.argv[1], "test", {}):
+    if os.fork() == 0:
+        time.sleep(20)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+WRITES = "import sys; from data.files import write_text; write_text(sys.argv[1], 'whole')"
+
+
+def test_what_a_killed_process_left_goes_when_the_next_writes_there(tmp_path: Path) -> None:
+    target = tmp_path / "score.json"
+    killed(HALF_UNPACKED, str(tmp_path))
+    killed(HALF_WRITTEN, str(target))
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing(tmp_path / "in-use.txt"):
+        subprocess.run([sys.executable, "-c", WRITES, str(target)], check=True)
+        assert len(list(tmp_path.glob(".in-use*"))) == 1  # somebody is still writing it
+    with temporary_folder(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in-use.txt", "score.json"]
+    assert target.read_text() == "whole"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_killed_process_holds_no_folder_through_the_workers_that_it_forked(
+    tmp_path: Path,
+) -> None:
+    killed(WITH_A_CHILD, str(tmp_path / "out"))
+    with claimed(tmp_path / "out", "test", {}):
+        pass
