@@ -104,7 +104,7 @@ def find_photos(sources: Iterable[Path | str], *, without: Iterable[Path] = ()) 
     found = Found({})
     seen: set[str] = set()
     for place in places:
-        if place.is_dir():
+        if _is_folder(place):
             inside = [(path, place) for path in sorted(_in_folder(place, excluded, found.left_out))]
         elif place.exists():
             inside = [(place, place.parent)]
@@ -120,6 +120,13 @@ def find_photos(sources: Iterable[Path | str], *, without: Iterable[Path] = ()) 
         others = f"; left out: {found.left_out_in_words()}" if found.left_out else ""
         raise InputError(f"{names}: no photos in it ({known_suffixes()}){others}")
     return found
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError as error:  # a name too long for the system, for instance
+        raise InputError(f"{place}: cannot be opened ({error.strerror})") from None
 
 
 def _in_folder(top: Path, excluded: set[str], left_out: Counter[str]) -> Iterator[Path]:
