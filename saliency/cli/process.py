@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
@@ -33,7 +34,11 @@ def say_skipped(reasons: Iterable[str]) -> None:
 
 @contextmanager
 def skipped_in_one_line() -> Iterator[None]:
-    """Skipped inputs are said in one line on stderr; other warnings as before."""
+    """Skipped inputs are said in one line on stderr; other warnings as before.
+
+    Nothing is said of what no user can do anything about: libraries' remarks on their own future,
+    and Pillow's on nonsense in a photo's metadata. A photo that cannot be read is named as skipped.
+    """
     before = warnings.showwarning
 
     def show(
@@ -46,7 +51,7 @@ def skipped_in_one_line() -> Iterator[None]:
     ) -> None:
         if issubclass(category, SkippedWarning):
             say_skipped([str(message)])
-        else:
+        elif not (issubclass(category, FutureWarning) or Path(filename).parent.name == "PIL"):
             escaped = printable_lines(str(message))
             shown = message if escaped == str(message) else escaped
             before(shown, category, filename, lineno, file, line)
