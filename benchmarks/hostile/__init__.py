@@ -1,0 +1,1 @@
+"""What `benchmarks/robustness.py` consists of: hostile files, their readers, watched workers."""
