@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from data.files import sha256_of
 from data.photos import known_suffixes
 from saliency.foundation.decoding import open_image, photo_suffixes
 from saliency.foundation.errors import InputError
+from saliency.foundation.images import parts_of
 
 IMAGE_FOLDERS = (
     "images", "image", "imgs", "img", "Imgs",
@@ -246,7 +248,7 @@ def read_mask(path: Path | str) -> NDArray[np.float32]:
             f"{path}: values {listing(found, 5)}; a mask's object is {(white + 1) // 2} to "
             f"{white}, or 1 where there are only 0 and 1"
         )
-    return levels / np.float32(white)
+    return np.divide(levels, np.float32(white), out=levels)
 
 
 def read_grey(path: Path | str) -> NDArray[np.float32]:
@@ -259,7 +261,7 @@ def read_grey(path: Path | str) -> NDArray[np.float32]:
         InputError: not an image, damaged, too large, or not grey.
     """
     levels, white = _grey_levels(path)
-    return levels / np.float32(white)
+    return np.divide(levels, np.float32(white), out=levels)
 
 
 def _grey_levels(path: Path | str) -> tuple[NDArray[np.float32], int]:
@@ -275,12 +277,26 @@ def _grey_levels(path: Path | str) -> tuple[NDArray[np.float32], int]:
         raise InputError(f"{path}: damaged image (its palette is missing)")
     if image.mode not in _GREY_IN_COLOURS:
         raise InputError(f"{path}: mode {image.mode}; a grey image is needed (black background)")
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+    if image.has_transparency_data and _alpha(image).getextrema()[0] != 255:
         raise InputError(f"{path}: partly transparent; an opaque grey image is needed")
-    colours = np.asarray(image.convert("RGB"), dtype=np.int16)
-    if (colours.max(axis=2) - colours.min(axis=2)).max() > COLOUR_TOLERANCE:
-        raise InputError(f"{path}: in colour; a grey image is needed (black background)")
-    return colours.mean(axis=2, dtype=np.float32).round(), 255
+    return _grey_of_colours(image, path).astype(np.float32), 255
+
+
+def _alpha(image: Image.Image) -> Image.Image:
+    return (image if image.mode == "RGBA" else image.convert("RGBA")).getchannel("A")
+
+
+def _grey_of_colours(image: Image.Image, path: Path | str) -> NDArray[np.uint8]:
+    """The mean of the channels."""
+    grey = np.empty((image.height, image.width), np.uint8)
+    for rows, columns, part in parts_of(image):
+        red, green, blue = np.moveaxis(np.asarray(part.convert("RGB")), 2, 0)
+        largest = np.maximum(np.maximum(red, green), blue)
+        smallest = np.minimum(np.minimum(red, green), blue)
+        if (largest - smallest).max() > COLOUR_TOLERANCE:
+            raise InputError(f"{path}: in colour; a grey image is needed (black background)")
+        grey[rows, columns] = ((red.astype(np.float32) + green + blue) / 3).round()
+    return grey
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:

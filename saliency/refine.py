@@ -248,7 +248,8 @@ def grabcut_mean(photo: Photo, saliency_map: Map) -> Map:
 def none(photo: Photo, saliency_map: Map) -> Map:
     """The map itself, brought to the photo's size."""
     saliency_map = _checked(photo, saliency_map)
-    return resized(saliency_map, photo.shape).clip(0, 1)
+    enlarged = resized(saliency_map, photo.shape)
+    return np.clip(enlarged, 0, 1, out=enlarged)
 
 
 REFINERS: dict[str, Callable[[Photo, Map], Map]] = {

@@ -88,7 +88,8 @@ def to_rgb(
         image = open_image(image, name=name, max_pixels=max_pixels)
     if isinstance(image, Image.Image):
         name = name or str(getattr(image, "filename", "")) or "image"
-        return pixels_of(upright(image, name, max_pixels), name)
+        image = upright(image, name, max_pixels)  # the other one may go
+        return pixels_of(image, name)
     if hasattr(image, "detach"):  # a torch tensor, without importing torch for it
         return _from_tensor(image, name or "tensor", max_pixels)
     if isinstance(image, np.ndarray):
@@ -151,9 +152,34 @@ def pixels_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
     Raises:
         ImageError: a palette that is missing, or floats that are neither shares nor levels.
     """
+    profile = _profile(image)
+    if image.mode == "F":  # in which levels they are only the whole tells
+        image = Image.fromarray(_levels_of_floats(np.asarray(image), name))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, columns, part in parts_of(image):
+        pixels[rows, columns] = _rgb_of(part, profile, name)
+    return pixels
+
+
+def parts_of(image: Image.Image) -> Iterator[tuple[slice, slice, Image.Image]]:
+    """An image in parts of about a megapixel, each with its rows and columns.
+
+    What is computed of an image part by part needs little memory beside the image and its result.
+    """
+    width, height = image.size
+    across, down = min(width, _STRIP), max(1, _STRIP // width)
+    for top in range(0, height, down):
+        for left in range(0, width, across):
+            right, bottom = min(left + across, width), min(top + down, height)
+            whole = (right - left, bottom - top) == image.size
+            part = image if whole else image.crop((left, top, right, bottom))
+            yield slice(top, bottom), slice(left, right), part
+
+
+def _rgb_of(image: Image.Image, profile: bytes | None, name: str) -> NDArray[np.uint8]:
     opaque, alpha = _separated(image, name)
     try:
-        rgb = np.asarray(to_srgb(opaque, _profile(image)))
+        rgb = np.asarray(to_srgb(opaque, profile))
     except (OSError, ValueError) as error:
         raise damaged(name, error) from None
     return rgb if alpha is None else _over_white(rgb, alpha)
