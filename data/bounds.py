@@ -48,6 +48,15 @@ def check_archive(path: Path | str) -> None:
         )
 
 
+def is_program(path: Path | str) -> bool:
+    """Whether an archive, checked before, is one of ``torch.jit.save``."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
 def read_shard(path: Path, schema: pa.Schema) -> pa.Table:
     """The columns of a Parquet file, of exactly the schema's types.
 

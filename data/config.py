@@ -113,7 +113,7 @@ class StageConfig(BaseModel):
             raise UsageError(f"`config` {path}: no such file") from None
         except OSError as error:
             raise UsageError(f"`config` {path}: {reason_of(error)}") from None
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # numbers of too many digits, too
             raise UsageError(f"`config` {path}: not TOML ({error})") from None
         values = {name.replace("-", "_"): value for name, value in values.items()}
         unknown = sorted(values.keys() - cls.model_fields.keys())

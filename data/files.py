@@ -7,12 +7,12 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from data.bounds import check_archive
+from data.bounds import check_archive, is_program
 from data.locks import (
     TEMPORARY,
     folder_handle,
@@ -179,12 +179,32 @@ def load_torch(path: Path | str) -> dict[str, Any]:
 
     try:
         check_archive(path)
+        if is_program(path):
+            raise InputError(f"{path}: a TorchScript program, not a checkpoint")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
     except Exception as error:  # a damaged file makes torch raise whatever it stumbles on
         raise InputError(f"{path}: not a checkpoint of this program ({reason_of(error)})") from None
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: not a checkpoint of this program ({type(state).__name__})")
     return state
+
+
+def restore(path: Path | str, load: Callable[[dict[str, Any]], object]) -> None:
+    """Go on from a checkpoint: :func:`load_torch`, and what ``load`` takes from it.
+
+    Raises:
+        InputError: it is damaged, or of another network or version.
+    """
+    state = load_torch(path)
+    try:
+        load(state)
+    except Exception as error:  # whatever is missing, or of another type or shape
+        reason = reason_of(error)
+        raise InputError(
+            f"{path}: not a checkpoint of this run ({reason}); remove it, and the run starts anew"
+        ) from None
 
 
 def save_tensors(path: Path | str, tensors: dict[str, Any], metadata: dict[str, str]) -> None:

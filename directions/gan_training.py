@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from data.config import StageConfig, code_version
 from data.files import (
     claimed,
-    load_torch,
     read_json,
     replacing,
+    restore,
     save_torch,
     write_json,
 )
@@ -253,7 +253,7 @@ def train_generator(
         trainer = GanTrainer(config, packed, device)
         checkpoint = out / "checkpoint.pt"
         if checkpoint.exists():
-            trainer.load_state(load_torch(checkpoint))
+            restore(checkpoint, trainer.load_state)
         path = out / "generator.safetensors"
         _loop(trainer, config, checkpoint, path, out / "samples.png", len(packed))
     return TrainedGenerator(path, trainer.images_seen, len(packed), skipped, len(held_out))

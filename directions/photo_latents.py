@@ -8,6 +8,7 @@ pairs then look like the photos on which the segmenter will work.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,7 @@ def _from_safetensors(path: Path) -> PhotoLatents:
         raise InputError(f"{path}: no latents of photos (`saliency generator invert` makes some)")
     try:
         origin = Origin(**parse_json(metadata[FORMAT], str(path)))
-        if not isinstance(origin.provenance.get("settings"), dict):
-            raise ValueError("no settings")
+        _check_origin(origin)
         latents = PhotoLatents(
             tensors["z"], tensors.get("classes"), tensors["scale"], tensors["errors"], origin
         )
@@ -150,19 +150,50 @@ def _from_safetensors(path: Path) -> PhotoLatents:
     return _checked(latents, path)
 
 
+def _check_origin(origin: Origin) -> None:
+    photos, made = origin.photos, origin.provenance
+    if not isinstance(origin.generator, str) or not isinstance(origin.fingerprint, str):
+        raise ValueError("generator and fingerprint must be text")
+    if not isinstance(photos, list) or not all(isinstance(photo, str) for photo in photos):
+        raise ValueError("photos must be a list of names")
+    if not isinstance(made, dict) or not isinstance(made.get("settings"), dict):
+        raise ValueError("no settings")
+
+
 def _from_numpy(path: Path) -> PhotoLatents:
     try:
+        _check_size(path)
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a NumPy array ({reason_of(error)})") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise InputError(f"{path}: must be one array of floating-point numbers (N, latent_dim)")
-    z = torch.from_numpy(array.astype(np.float32, copy=False))
+    z = torch.from_numpy(array.astype(np.float32))
     scale = torch.ones(z.shape[1:])
     unknown = torch.full(z.shape[:1], torch.nan)
     return _checked(PhotoLatents(z, None, scale, unknown, Origin(path.name, "", [])), path)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse an array file that is shorter than its header says, before memory is asked for.
+
+    Raises:
+        InputError: it is.
+        ValueError: not an array file.
+    """
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, _, kind = read(file)
+        needed = file.tell() + math.prod(shape) * kind.itemsize
+    if needed > path.stat().st_size and not kind.hasobject:
+        raise InputError(f"{path}: damaged array (its header asks for {needed:,} bytes)")
 
 
 def _checked(latents: PhotoLatents, path: Path) -> PhotoLatents:

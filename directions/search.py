@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from data.config import SamplingConfig
-from data.files import load_torch, save_torch
+from data.files import restore, save_torch
 from data.precision import mixed_precision
 from data.progress import progress
 from data.seeds import seeded, torch_stream
@@ -315,7 +315,7 @@ def train_directions(
     """
     discovery = Discovery(generator, config, fixed)
     if checkpoint.exists():
-        discovery.load_state(load_torch(checkpoint))
+        restore(checkpoint, discovery.load_state)
     saved = time.monotonic()
     with progress(
         config.steps, initial=discovery.step_number, unit="step", label="discover"

@@ -90,7 +90,7 @@ def read_recipe(path: Path, where: str) -> StageRecipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{where}: {reason_of(error)}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of too many digits, too
         raise UsageError(f"{where}: not TOML ({error})") from None
     return StageRecipe.build(_underscored(values), where)
 
@@ -99,7 +99,7 @@ def is_recipe(path: Path) -> bool:
     """Whether a TOML file has tables, which a file of one stage's settings has not."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         return False  # whoever reads it says what is wrong
     return any(isinstance(value, dict) for value in values.values())
 

@@ -21,8 +21,8 @@ from data.composites import cuts_sha256
 from data.files import (
     REPORT_FILE,
     claimed,
-    load_torch,
     read_json,
+    restore,
     save_torch,
     sha256_of,
     write_json,
@@ -245,9 +245,12 @@ def _train(
     average = AveragedModel(trainer.network, multi_avg_fn=averaged, use_buffers=True)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
-        state = load_torch(checkpoint)
-        trainer.load_state(state["trainer"])
-        average.load_state_dict(state["average"])
+
+        def load(state: dict[str, Any]) -> None:
+            trainer.load_state(state["trainer"])
+            average.load_state_dict(state["average"])
+
+        restore(checkpoint, load)
     shares = Shares(
         config.pairs_share, config.cutouts_share, of_round(config.empties_share, round_number)
     )

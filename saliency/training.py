@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.composites import Composites
 from data.config import code_version
-from data.files import REPORT_FILE, claimed, load_torch, read_json, save_torch, write_json
+from data.files import REPORT_FILE, claimed, read_json, restore, save_torch, write_json
 from data.pairs import PairFolder
 from data.precision import mixed_precision
 from data.progress import progress
@@ -226,7 +226,7 @@ def _trained(
     trainer = Trainer(config, device)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
-        trainer.load_state(load_torch(checkpoint))
+        restore(checkpoint, trainer.load_state)
     mixed, unseen = composites or (None, None)
     share = config.cutouts_share
     prior = config.prior != "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from saliency.foundation.errors import UsageError, reason_of
 
 IMAGENET = 1000
 """Generators of so many classes have ImageNet's, in the usual order."""
+LONGEST = 40
+"""Longer numbers are no classes."""
 RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
@@ -48,7 +51,7 @@ def parse_classes(text: str, count: int) -> tuple[int, ...]:
 def _parts(text: str) -> list[str]:
     parts: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        if not Path(part).is_file():
+        if not os.path.isfile(part):  # of a Path, a long name would be an error
             parts.append(part)
             continue
         try:
@@ -63,6 +66,8 @@ def _parts(text: str) -> list[str]:
 def _indices(part: str, count: int) -> range:
     found = RANGE.fullmatch(part)
     if part.isdecimal() or found:
+        if len(part) > LONGEST:
+            raise UsageError(f"`classes` {part[:LONGEST]}...: valid are 0 to {count - 1}")
         first, last = (int(found[1]), int(found[2])) if found else (int(part), int(part))
         if not first <= last < count:
             raise UsageError(f"`classes` {part}: valid are 0 to {count - 1}")

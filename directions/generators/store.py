@@ -66,6 +66,10 @@ def parse_metadata(path: Path | str, metadata: dict[str, str]) -> dict[str, Any]
                 f"{path}: damaged generator file ({name} {config[name]!r}; valid are whole numbers "
                 f"from 1 to {LARGEST})"
             )
+    fractions = {name: config[name] for name in ("eps", "clamp") if name in config}
+    for name, value in fractions.items():
+        if not finite(value) and not (name == "clamp" and value is None):
+            raise InputError(f"{path}: damaged generator file ({name} {value!r}; must be a number)")
     if not isinstance(provenance, dict):
         raise InputError(f"{path}: damaged generator file (provenance is no object)")
     return {"family": metadata["family"], "config": config, "provenance": provenance}
