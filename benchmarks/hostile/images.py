@@ -17,7 +17,7 @@ from hostile.cases import Case, write
 from hostile.mutations import MUTATIONS, png_chunks, png_of, png_with_sound_checksums
 from hostile.originals import Original, encoded, exif, originals, picture
 
-ROUNDS = 10
+ROUNDS = 12
 """Damaged copies of each original; a PNG has a few more."""
 DISGUISES = (".png", ".jpg", ".webp", ".tif", ".bmp")
 SHAPES = ((1, 1), (1, 2), (2, 1), (1, 700), (700, 1), (65535, 1), (1, 65535), (3, 4096))

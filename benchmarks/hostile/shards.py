@@ -31,7 +31,8 @@ def pairs(rng: np.random.Generator) -> Iterator[Made]:
     for name in table.column_names:
         yield "pairs", f"pairs-without-{name}", place, _writer(table.drop([name])), False
         for wrong in (["x", "y"], [None, None], [1.5, float("nan")], [[1], []], [2**62, -1]):
-            changed = table.set_column(table.column_names.index(name), name, pa.array(wrong))
+            cells = pa.array([*wrong, *wrong])
+            changed = table.set_column(table.column_names.index(name), name, cells)
             yield "pairs", f"pairs-{name}-{wrong}", place, _writer(changed), False
     yield "pairs", "pairs-none", place, _writer(table.slice(0, 0)), False
     for note in ("[]", "{", "null", '{"kept": "x"}', "[" * 99_999):
@@ -98,12 +99,12 @@ def _pairs(**cells: Any) -> pa.Table:
     image = {"bytes": encoded(picture("RGB", 32, 32), "PNG"), "path": None}
     mask = {"bytes": encoded(picture("L", 32, 32), "PNG"), "path": None}
     columns = {
-        "image": [cells.get("image", image), image],
-        "mask": [cells.get("mask", mask), mask],
-        "sample": [0, 1],
-        "seed": [0, 0],
-        "area": [0.3, 0.3],
-        "border": [0.0, 0.0],
+        "image": [cells.get("image", image), image, image, image],
+        "mask": [cells.get("mask", mask), mask, mask, mask],
+        "sample": [0, 1, 2, 3],
+        "seed": [0] * 4,
+        "area": [0.3] * 4,
+        "border": [0.0] * 4,
     }
     return pa.Table.from_pydict(columns, SCHEMA).replace_schema_metadata(
         {"saliency": json.dumps(NOTE)}
