@@ -1,6 +1,6 @@
 """What thousands of malformed images and hostile artifacts do to everything that reads files.
 
-    python benchmarks/robustness.py                 # some minutes on one core
+    python benchmarks/robustness.py                 # two minutes on one idle core
     python benchmarks/robustness.py --quick         # a sample, some seconds
     python benchmarks/robustness.py --only artifacts --failures 100
 
