@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from saliency.foundation.errors import UsageError, reason_of
+from data.toml_text import read_toml
+from saliency.foundation.errors import UsageError
 
 DISTRIBUTION = "latent-saliency"
 
@@ -107,14 +107,7 @@ class StageConfig(BaseModel):
         Raises:
             UsageError: missing or unreadable file, not TOML, or an unknown key.
         """
-        try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError(f"`config` {path}: no such file") from None
-        except OSError as error:
-            raise UsageError(f"`config` {path}: {reason_of(error)}") from None
-        except (ValueError, RecursionError) as error:  # numbers of too many digits, too
-            raise UsageError(f"`config` {path}: not TOML ({error})") from None
+        values = read_toml(path, f"`config` {path}")
         values = {name.replace("-", "_"): value for name, value in values.items()}
         unknown = sorted(values.keys() - cls.model_fields.keys())
         if unknown:

@@ -7,14 +7,14 @@ generator it is for, and what its source leaves open or this package does otherw
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from data.config import StageConfig
-from saliency.foundation.errors import UsageError, reason_of
+from data.toml_text import read_toml
+from saliency.foundation.errors import UsageError
 
 FOLDER = Path(__file__).parent / "recipes"
 STAGES = ("discover", "synth", "train", "self-train")
@@ -86,20 +86,15 @@ def read_recipe(path: Path, where: str) -> StageRecipe:
     Raises:
         UsageError: not TOML, or an unknown key outside the tables.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{where}: {reason_of(error)}") from None
-    except (ValueError, RecursionError) as error:  # numbers of too many digits, too
-        raise UsageError(f"{where}: not TOML ({error})") from None
+    values = read_toml(path, where)
     return StageRecipe.build(_underscored(values), where)
 
 
 def is_recipe(path: Path) -> bool:
     """Whether a TOML file has tables, which a file of one stage's settings has not."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = read_toml(path, str(path))
+    except UsageError:
         return False  # whoever reads it says what is wrong
     return any(isinstance(value, dict) for value in values.values())
 

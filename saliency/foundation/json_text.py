@@ -8,28 +8,55 @@ from typing import Any
 
 from saliency.foundation.errors import InputError
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 64 << 20
 """Longer texts are refused before they are parsed."""
+CONTAINERS = 1_000_000
+"""Objects and lists in one text: each takes some hundred times the two bytes that write it."""
+DEPTH = 64
+"""So deep objects and lists may lie in each other; what writes them again counts its calls, too."""
 
 
-def parse_json(text: str | bytes, name: str) -> Any:
+def parse_json(text: str | bytes, name: str, max_bytes: int = MAX_BYTES) -> Any:
     """The value of a JSON text.
 
     Args:
         text: UTF-8.
         name: of the file, which messages begin with.
+        max_bytes: longer texts are refused.
 
     Raises:
         InputError: not JSON, nested too deeply, or too long.
     """
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{name}: {len(text):,} bytes of JSON; at most {MAX_BYTES:,} are read")
+    if len(text) > max_bytes:
+        raise InputError(f"{name}: {len(text):,} bytes of JSON; at most {max_bytes:,} are read")
+    brackets = (b"{", b"[") if isinstance(text, bytes) else ("{", "[")
+    if sum(text.count(bracket) for bracket in brackets) > CONTAINERS:  # type: ignore[arg-type]
+        raise InputError(f"{name}: more than {CONTAINERS:,} objects and lists of JSON; not read")
+    deep = InputError(f"{name}: not a JSON file that is read (nested too deeply)")
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError:
-        raise InputError(f"{name}: not a JSON file that is read (nested too deeply)") from None
+        raise deep from None
     except ValueError as error:  # UnicodeDecodeError and numbers of too many digits, too
         raise InputError(f"{name}: not a JSON file ({error})") from None
+    if deeper_than(value, DEPTH):
+        raise deep
+    return value
+
+
+def deeper_than(value: Any, depth: int) -> bool:
+    """Whether objects and lists lie in each other more than ``depth`` deep."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            child
+            for each in level
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def whole(value: Any, low: int, high: int) -> bool:
