@@ -22,6 +22,7 @@ from data.locks import (
     remove_strays,
     remove_strays_once,
 )
+from data.tensors import check_tensors
 from saliency.foundation.errors import (
     InputError,
     OutputConflictError,
@@ -188,6 +189,7 @@ def load_torch(path: Path | str) -> dict[str, Any]:
         raise InputError(f"{path}: not a checkpoint of this program ({reason_of(error)})") from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: not a checkpoint of this program ({type(state).__name__})")
+    check_tensors(state, str(path))
     return state
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data.bounds import check_archive
 from data.files import load_tensors
+from data.tensors import check_tensors
 from saliency.foundation.errors import InputError
 
 NETWORK_KEYS = (
@@ -33,6 +34,8 @@ NETWORK_KEYS = (
 """Under these, training scripts save a generator; averaged weights come first."""
 DEPTH = 3
 """So deep the dictionaries are searched."""
+DICTIONARIES = 100
+"""So many are looked into."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def read_checkpoint(path: Path) -> list[StateDict]:
     if path.suffix == ".safetensors":
         return [StateDict("", _without_module(load_tensors(path)[0]), {})]
     state = _load(path)
-    found = list(_state_dicts(state, "", DEPTH)) if isinstance(state, dict) else []
+    found = list(_state_dicts(state, "", DEPTH, set())) if isinstance(state, dict) else []
     if not found:
         inside = ", ".join(map(str, state)) if isinstance(state, dict) else type(state).__name__
         raise InputError(
@@ -83,11 +86,13 @@ def _load(path: Path) -> Any:
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             # mapped weights are read when they are used, so that loading needs no second copy
             mapped = zipfile.is_zipfile(path)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except PermissionError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # a damaged file makes torch raise whatever it stumbles on
         raise InputError(f"{path}: {_refusal(str(error))}") from None
+    check_tensors(state, str(path))
+    return state
 
 
 def _refusal(message: str) -> str:
@@ -103,7 +108,10 @@ def _refusal(message: str) -> str:
     return f"damaged, or not a PyTorch checkpoint{told}"
 
 
-def _state_dicts(state: dict[Any, Any], key: str, depth: int) -> Iterator[StateDict]:
+def _state_dicts(
+    state: dict[Any, Any], key: str, depth: int, seen: set[int]
+) -> Iterator[StateDict]:
+    """The dictionaries in a dictionary; each once, however often the file names it."""
     tensors = {
         name: value
         for name, value in state.items()
@@ -112,11 +120,13 @@ def _state_dicts(state: dict[Any, Any], key: str, depth: int) -> Iterator[StateD
     nested = [
         name for name, value in state.items() if isinstance(name, str) and isinstance(value, dict)
     ]
-    if depth:
-        for name in sorted(nested, key=_rank):
-            inner = f"{key}.{name}" if key else name
-            for found in _state_dicts(state[name], inner, depth - 1):
-                yield StateDict(found.key, found.tensors, tensors | found.beside)
+    for name in sorted(nested, key=_rank) if depth else ():
+        if id(state[name]) in seen or len(seen) == DICTIONARIES:
+            continue
+        seen.add(id(state[name]))
+        inner = f"{key}.{name}" if key else name
+        for found in _state_dicts(state[name], inner, depth - 1, seen):
+            yield StateDict(found.key, found.tensors, tensors | found.beside)
     if tensors:
         yield StateDict(key, _without_module(tensors), {})
 
