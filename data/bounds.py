@@ -21,7 +21,7 @@ DEFLATED = 64 << 20
 MEMBERS = 100_000
 ZIP = b"PK\x03\x04"
 RATIO, SLACK = 4, 64 << 20
-"""A shard may unpack to so many times its length and so many bytes; encoded images hardly shrink."""
+"""A shard may unpack to so many times its length plus so many bytes: images hardly shrink."""
 BATCH = 32
 """Rows of a shard that are unpacked before their size is looked at."""
 ROW = 16

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 VALUES = 1_000_000
 """In one checkpoint."""
+SHARED = 8
+"""So often the same numbers may lie in several tensors."""
 
 
 def check_tensors(state: Any, name: str) -> None:
@@ -26,10 +28,16 @@ def check_tensors(state: Any, name: str) -> None:
     Raises:
         InputError: there is such a tensor.
     """
+    needed, stored = 0, dict[int, int]()
     for where, tensor in _tensors(state, name):
         problem = _problem(tensor)
         if problem:
             raise InputError(f"{name}: damaged checkpoint (its tensor {where[-100:]} {problem})")
+        storage = tensor.untyped_storage()
+        needed += tensor.numel() * tensor.element_size()
+        stored[storage.data_ptr()] = storage.nbytes()
+    if needed > SHARED * sum(stored.values()):
+        raise InputError(f"{name}: damaged checkpoint (its tensors repeat each other's numbers)")
 
 
 def _tensors(state: Any, name: str) -> Iterator[tuple[str, Tensor]]:

@@ -18,6 +18,7 @@ BYTES_FROM = 16.0
 """Values that start at 0 and go above this one count up to 255."""
 LATENT_NAMES = ("latent_dim", "dim_z", "z_dim", "nz", "latent_size", "noise_dim")
 """Attributes in which networks keep the length of a latent."""
+LONGEST_LATENT = 65536
 
 
 class AdaptedNetwork(nn.Module):
@@ -134,9 +135,10 @@ def latent_dims_of(network: nn.Module) -> list[int]:
     """Lengths of a latent to try: the network's own word, else the sides of its first weight."""
     for name in LATENT_NAMES:
         value = getattr(network, name, None)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LONGEST_LATENT:
             return [value]
     for parameter in network.parameters():
         if parameter.ndim >= 2:  # Linear: (out, in); ConvTranspose2d: (in, out, k, k)
-            return list(dict.fromkeys((parameter.shape[1], parameter.shape[0])))
+            sides = dict.fromkeys((parameter.shape[1], parameter.shape[0]))
+            return [side for side in sides if 0 < side <= LONGEST_LATENT]
     return []

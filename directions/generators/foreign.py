@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from data.bounds import check_archive
+from data.bounds import ZIP, check_archive
 from directions.generators.adapt import latent_dims_of
 from directions.generators.base import Generator, NetworkGenerator
 from saliency.foundation.errors import InputError
@@ -86,9 +86,12 @@ def is_exported_program(path: Path) -> bool:
 
 
 def _members(path: Path) -> list[str]:
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    if not path.is_file():
         return []
     try:
+        with open(path, "rb") as file:  # others are not checked as zip files
+            if file.read(len(ZIP)) != ZIP:
+                return []
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, OSError):
@@ -145,7 +148,7 @@ def from_module(module: nn.Module, name: str, device: torch.device | str = "cpu"
             return NetworkGenerator.of(module, latent_dim, name=name, device=device)
         except InputError as error:
             reasons.append(str(error))
-    why = reasons[0] if reasons else "it has no weights"
+    why = reasons[0] if reasons else "it has no matrix of weights"
     raise InputError(
         f"{name}: cannot tell the length of its latent ({why}); give the module an attribute "
         "latent_dim, or use NetworkGenerator.of(module, latent_dim)"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from data.files import load_tensors
 from directions.generators.checkpoint import StateDict, read_checkpoint
 from directions.generators.family import Config, Family
-from directions.generators.store import parse_metadata
+from directions.generators.store import config_problem, parse_metadata
 from saliency.foundation.errors import InputError
 
 SHOWN = 3
@@ -74,6 +74,9 @@ def _open_published(
             config = family.recognise(state.tensors)
             if config is None:
                 continue
+            problem = config_problem(config)
+            if problem:
+                raise InputError(f"{path}: does not fit family {family.name!r} ({problem})")
             beside = {name: state.beside[name] for name in family.beside if name in state.beside}
             tensors, ignored = family.translate(state.tensors | beside, config)
             network = build(family, config, tensors, path)
@@ -132,7 +135,17 @@ def _misfits(needed: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[
         for name in needed
         if name in given and given[name].shape != needed[name].shape
     ]
-    words = {"missing": missing, "unknown": unknown, "of another shape": shapes}
+    kinds = [
+        f"{name} is {given[name].dtype}, not {needed[name].dtype}"
+        for name in needed
+        if name in given and given[name].is_floating_point() != needed[name].is_floating_point()
+    ]
+    words = {
+        "missing": missing,
+        "unknown": unknown,
+        "of another shape": shapes,
+        "of another kind": kinds,
+    }
     return [f"{word}: {_listed(names)}" for word, names in words.items() if names]
 
 

@@ -7,6 +7,7 @@ opened by :class:`~directions.generators.restricted_pickle.RestrictedUnpickler`,
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ _TENSORFLOW_SETTINGS = {
     "label_size": 0,
 }
 """Settings that the network takes for granted; most pickles leave them at their defaults."""
+MODULES = 10_000
+"""So many modules are looked at; a StyleGAN2 has a few hundred."""
 
 
 def convert_nvidia(path: Path) -> tuple[str, Config, dict[str, Tensor], dict[str, str]]:
@@ -51,8 +54,8 @@ def convert_nvidia(path: Path) -> tuple[str, Config, dict[str, Tensor], dict[str
     """
     try:
         with open(path, "rb") as file:
-            content = RestrictedUnpickler(file, encoding="latin1").load()
-        published, clamp, ignored = _published(content)
+            content = RestrictedUnpickler(file).load()
+        published, clamp, ignored = _published(content, path.stat().st_size)
         tensors, unused = _as_rosinality(published)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -84,59 +87,88 @@ def _check(path: Path, config: Config, tensors: dict[str, Tensor]) -> None:
         raise InputError(f"{path}: not the StyleGAN2 of the paper ({reason[:200]})") from None
 
 
-def _published(content: Any) -> tuple[dict[str, Tensor], Any, dict[str, str]]:
+def _published(content: Any, length: int) -> tuple[dict[str, Tensor], Any, dict[str, str]]:
     """The averaged generator's tensors by their PyTorch names, its clamp, what else there was."""
+    left = _Left(length)
     if isinstance(content, tuple) and len(content) == 3:
         generator = content[2]
         if isinstance(generator, TensorFlowNetwork):
-            found, ignored = _from_tensorflow(generator)
+            found, ignored = _from_tensorflow(generator, left)
             clamp = generator.state["static_kwargs"].get("conv_clamp")
             return found, clamp, {"G": "not averaged", "D": "the discriminator", **ignored}
     if isinstance(content, dict) and isinstance(content.get("G_ema"), PersistentObject):
         others = {name: "beside the averaged generator" for name in content if name != "G_ema"}
-        found = dict(_walk(content["G_ema"], ""))
+        found = dict(_walk(content["G_ema"], "", left))
         return found, _clamp(content["G_ema"]), others
     raise InputError("no StyleGAN2: neither (G, D, Gs) of TensorFlow nor G_ema of PyTorch in it")
 
 
-def _walk(module: PersistentObject, prefix: str) -> Iterator[tuple[str, Tensor]]:
+class _Left:
+    """How many more modules and numbers are looked at: a pickle can name one of them many times.
+
+    Args:
+        length: of the file; each number takes at least a byte.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.modules, self.numbers = MODULES, length
+
+    def take(self, modules: int = 0, numbers: int = 0) -> None:
+        self.modules, self.numbers = self.modules - modules, self.numbers - numbers
+        if self.modules < 0 or self.numbers < 0:
+            raise InputError("it repeats its parts far more often than a StyleGAN2 does")
+
+
+def _walk(module: PersistentObject, prefix: str, left: _Left) -> Iterator[tuple[str, Tensor]]:
     """Parameters and buffers of a pickled module and the modules in it."""
+    left.take(modules=1)
     for kind in ("_parameters", "_buffers"):
         for name, tensor in module.state.get(kind, {}).items():
             if tensor is not None:
+                left.take(numbers=tensor.numel())
                 yield prefix + name, tensor.detach().float()
     for name, child in module.state.get("_modules", {}).items():
-        yield from _walk(child, f"{prefix}{name}.")
+        yield from _walk(child, f"{prefix}{name}.", left)
 
 
 def _clamp(module: PersistentObject) -> Any:
     """The clamp of the convolutions; settings without a choice are checked on the way to it."""
     state = module.state
     if state.get("activation", "lrelu") not in ("lrelu", "linear"):
-        raise InputError(f"{module.class_name} with activation {state['activation']!r}, not lrelu")
+        raise InputError(
+            f"{module.class_name} with activation {_short(state['activation'])}, not lrelu"
+        )
     if state.get("c_dim", 0):
-        raise InputError(f"class-conditional ({state['c_dim']} classes); unconditional ones work")
+        raise InputError(
+            f"class-conditional ({_short(state['c_dim'])} classes); unconditional ones work"
+        )
     children = state.get("_modules", {}).values()
     rates = {child.state.get("bias_gain") for child in children}
     if module.class_name == "MappingNetwork" and rates != {MAPPING_RATE}:
-        raise InputError(f"a mapping network with rates {rates}; only {MAPPING_RATE} works")
+        raise InputError(f"a mapping network with rates {_short(rates)}; only {MAPPING_RATE} works")
     clamps = [_clamp(child) for child in children]
     return next((clamp for clamp in clamps if clamp is not None), state.get("conv_clamp"))
 
 
+_short = reprlib.repr
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
 _PARTS = {"mod_weight": "affine.weight", "mod_bias": "affine.bias"}
 
 
-def _from_tensorflow(network: TensorFlowNetwork) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _from_tensorflow(
+    network: TensorFlowNetwork, left: _Left
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """TensorFlow's variables under PyTorch's names and in its layouts, and those not needed."""
     settings = network.state["static_kwargs"]
     for setting, value in _TENSORFLOW_SETTINGS.items():
         if settings.get(setting, value) != value:
-            raise InputError(f"its {setting} is {settings[setting]!r}; only {value!r} works")
+            raise InputError(f"its {setting} is {_short(settings[setting])}; only {value!r} works")
     found, ignored = {}, {}
-    for name, value in _variables(network, ""):
+    for name, value in _variables(network, "", left):
+        if not isinstance(value, Array | float | int):
+            raise InputError(f"its {name} is neither an array nor a number")
         values = value.values if isinstance(value, Array) else np.array(value)
+        left.take(numbers=values.size)
         tensor = torch.from_numpy(values.astype(np.float32))
         if name.rpartition("/")[2] == "lod":
             ignored[name] = "where progressive growing had got to"
@@ -146,11 +178,12 @@ def _from_tensorflow(network: TensorFlowNetwork) -> tuple[dict[str, Tensor], dic
     return found, ignored
 
 
-def _variables(network: TensorFlowNetwork, prefix: str) -> Iterator[tuple[str, Any]]:
+def _variables(network: TensorFlowNetwork, prefix: str, left: _Left) -> Iterator[tuple[str, Any]]:
+    left.take(modules=1)
     for name, value in network.state["variables"]:
         yield prefix + name, value
     for name, component in network.state.get("components", {}).items():
-        yield from _variables(component, f"{prefix}{name}/")
+        yield from _variables(component, f"{prefix}{name}/", left)
 
 
 def _renamed(name: str, tensor: Tensor) -> tuple[str, Tensor]:

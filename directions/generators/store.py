@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from data.files import load_tensors, save_tensors
 from saliency.foundation.errors import InputError
 from saliency.foundation.json_text import finite, parse_json, whole
 
-LARGEST = 16384
-"""Of any number in a config: no generator is deeper, wider or finer."""
+LARGEST = 65536
+"""Of any number in a config: no generator is deeper or wider, or knows more classes."""
+FINEST = 4096
+"""Of a resolution."""
+LONGEST = 64
+"""Of a list in a config."""
 
 
 def save_generator(
@@ -56,20 +61,39 @@ def parse_metadata(path: Path | str, metadata: dict[str, str]) -> dict[str, Any]
     provenance = parse_json(metadata.get("provenance", "{}"), where)
     if not isinstance(config, dict) or not {"latent_dim", "resolution"} <= config.keys():
         raise InputError(f"{path}: damaged generator file (config without latent_dim, resolution)")
-    for name, value in config.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and not (finite(value) and abs(value) <= LARGEST):
-            raise InputError(f"{path}: damaged generator file ({name} {value})")
-    for name in ("latent_dim", "resolution"):
-        if not whole(config[name], 1, LARGEST):
-            raise InputError(
-                f"{path}: damaged generator file ({name} {config[name]!r}; valid are whole numbers "
-                f"from 1 to {LARGEST})"
-            )
-    fractions = {name: config[name] for name in ("eps", "clamp") if name in config}
-    for name, value in fractions.items():
-        if not finite(value) and not (name == "clamp" and value is None):
-            raise InputError(f"{path}: damaged generator file ({name} {value!r}; must be a number)")
+    problem = config_problem(config)
+    if problem:
+        raise InputError(f"{path}: damaged generator file ({problem})")
     if not isinstance(provenance, dict):
         raise InputError(f"{path}: damaged generator file (provenance is no object)")
     return {"family": metadata["family"], "config": config, "provenance": provenance}
+
+
+def config_problem(config: dict[str, Any]) -> str:
+    """What is impossible in a network's config, empty where nothing is.
+
+    It is looked at before anything is built: a number of many digits, or a list without end, would
+    be a network that fills the memory.
+
+    Args:
+        config: with ``latent_dim`` and ``resolution``, of a file's metadata or of its tensors.
+    """
+    for name, value in config.items():
+        if isinstance(value, bool):
+            valid = name not in ("eps", "clamp")
+        elif value is None:
+            valid = name == "clamp"
+        elif isinstance(value, list):
+            short = len(value) <= LONGEST and name not in ("eps", "clamp")
+            valid = short and all(whole(each, 0, LARGEST) for each in value)
+        else:
+            valid = finite(value) and 0 <= value <= LARGEST
+        if not valid:
+            return (
+                f"{name} {reprlib.repr(value)}; valid are numbers from 0 to {LARGEST} and lists of "
+                f"at most {LONGEST}"
+            )
+    for name, most in (("latent_dim", LARGEST), ("resolution", FINEST)):
+        if not whole(config[name], 1, most):
+            return f"{name} {config[name]!r}; valid are whole numbers from 1 to {most}"
+    return ""

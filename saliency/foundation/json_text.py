@@ -29,8 +29,11 @@ def parse_json(text: str | bytes, name: str, max_bytes: int = MAX_BYTES) -> Any:
     """
     if len(text) > max_bytes:
         raise InputError(f"{name}: {len(text):,} bytes of JSON; at most {max_bytes:,} are read")
-    brackets = (b"{", b"[") if isinstance(text, bytes) else ("{", "[")
-    if sum(text.count(bracket) for bracket in brackets) > CONTAINERS:  # type: ignore[arg-type]
+    if isinstance(text, bytes):
+        containers = text.count(b"{") + text.count(b"[")
+    else:
+        containers = text.count("{") + text.count("[")
+    if containers > CONTAINERS:
         raise InputError(f"{name}: more than {CONTAINERS:,} objects and lists of JSON; not read")
     deep = InputError(f"{name}: not a JSON file that is read (nested too deeply)")
     try:
