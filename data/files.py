@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from data.bounds import check_archive, is_program
 from data.locks import (
@@ -32,6 +32,9 @@ from saliency.foundation.errors import (
     system_error,
 )
 from saliency.foundation.json_text import MAX_BYTES, parse_json
+from saliency.foundation.tensor_files import check_tensor_file
+
+Record = TypeVar("Record")
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.json"
@@ -132,6 +135,23 @@ def read_json(path: Path | str) -> Any:
     except OSError as error:
         raise InputError(f"{path}: {reason_of(error)}") from None
     return parse_json(text, str(path))
+
+
+def read_record(path: Path | str, make: Callable[[Any], Record]) -> Record:
+    """What ``make`` makes of a JSON file that a stage wrote.
+
+    Raises:
+        InputError: as :func:`read_json`, or the file lacks what it needs.
+    """
+    value = read_json(path)
+    try:
+        return make(value)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: damaged, or of another version ({type(error).__name__}: {reason_of(error)})"
+        ) from None
 
 
 def sha256_of(path: Path | str) -> str:
@@ -244,6 +264,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_tensor_file(path)
         with safe_open(path, framework="pt") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}

@@ -14,6 +14,8 @@ from saliency.foundation.errors import InputError
 
 MAX_BYTES = 4 << 30
 MAX_FILES = 100_000
+LONGEST_NAME, LONGEST = 255, 1024
+"""Bytes of a file's or folder's name, and characters of a path, that file systems take."""
 
 
 def unpack(
@@ -77,7 +79,7 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_fi
         if reason is None and member.filename.casefold() in seen:
             reason = "appears twice"
         if reason is not None:
-            raise InputError(f"{archive}: refused, {member.orig_filename!r} {reason}")
+            raise InputError(f"{archive}: refused, {member.orig_filename[:100]!r} {reason}")
         seen.add(member.filename.casefold())
 
 
@@ -92,6 +94,8 @@ def _unsafe(member: zipfile.ZipInfo) -> str | None:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a device"
+    if any(len(part.encode()) > LONGEST_NAME for part in name.split("/")) or len(name) > LONGEST:
+        return "has too long a name"
     return "is encrypted" if member.flag_bits & 1 else None
 
 

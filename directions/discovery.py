@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from data.config import code_version
-from data.files import claimed, read_json, save_tensors, write_json
+from data.files import claimed, read_record, save_tensors, write_json
 from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
 from data.seeds import torch_stream
 from data.sheets import save_sheet
@@ -183,14 +183,17 @@ def _chosen(
 
 def _finished(path: Path, record: Path) -> DiscoverReport:
     """The report of a discovery that ran to its end before."""
-    found = read_json(record)
-    return DiscoverReport(
-        Direction.load(path),
-        path,
-        found["reconstructor_accuracy"],
-        Candidate(**found["best_column"]),
-        Candidate(**found["chosen"]),
-        [Candidate(**row) for row in found["calibration"]],
+    direction = Direction.load(path)
+    return read_record(
+        record,
+        lambda found: DiscoverReport(
+            direction,
+            path,
+            found["reconstructor_accuracy"],
+            Candidate(**found["best_column"]),
+            Candidate(**found["chosen"]),
+            [Candidate(**row) for row in found["calibration"]],
+        ),
     )
 
 
@@ -221,7 +224,9 @@ def _scored(
     The file has each direction at its best, best first, and all that was measured.
     """
     if path.exists():
-        return [[Candidate(**row) for row in rows] for rows in read_json(path)["curves"]]
+        return read_record(
+            path, lambda found: [[Candidate(**row) for row in rows] for rows in found["curves"]]
+        )
     scorer = _scorer(generator, config, config.samples, "score")
     curves = score_curves(scorer, directions.to(generator.device), _rules(config))
     candidates = sorted((best(curve) for curve in curves), key=lambda each: -each.score)

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from data.config import StageConfig
-from data.files import RUN_FILE, claimed, load_tensors, read_json, write_json
+from data.files import RUN_FILE, claimed, load_tensors, read_json, read_record, write_json
 from data.progress import progress
 from data.seeds import torch_stream
 from directions.deformator import FixedDirections, coordinate_directions, random_directions
@@ -177,12 +177,29 @@ class DiscoveredRun:
             )
         tensors, _ = load_tensors(run / "directions.safetensors")
         scores = run / "scores.json"
-        scored = read_json(scores) if scores.exists() else {}
+        listed = read_record(scores, _best_scores) if scores.exists() else {}
         return cls(
-            tensors["directions"],
+            _rows(tensors, run / "directions.safetensors"),
             {k: v for k, v in made.items() if k in DiscoverConfig.model_fields},
-            {row["index"]: row["score"] for row in scored.get("directions", [])},
+            listed,
         )
+
+
+def _rows(tensors: dict[str, Tensor], path: Path) -> Tensor:
+    """The directions of a discovery, (K, latent_dim).
+
+    Raises:
+        InputError: there are none in the file.
+    """
+    rows = tensors.get("directions")
+    if rows is None or rows.ndim != 2 or not rows.is_floating_point() or not rows.isfinite().all():
+        raise InputError(f"{path}: no directions in it, or not finite ones")
+    return rows
+
+
+def _best_scores(scored: Any) -> dict[int, float]:
+    """Of the directions of a discovery, by index."""
+    return {row["index"]: row["score"] for row in scored.get("directions", [])}
 
 
 def discovered_settings(run: Path) -> dict[str, Any]:
@@ -194,7 +211,9 @@ def discovered_settings(run: Path) -> dict[str, Any]:
     made = read_json(run / RUN_FILE) if (run / RUN_FILE).exists() else None
     if not isinstance(made, dict) or made.get("stage") != "discover":
         raise InputError(f"{run}: not an output folder of `saliency discover`")
-    settings: dict[str, Any] = made.get("settings", {})
+    settings = made.get("settings", {})
+    if not isinstance(settings, dict):
+        raise InputError(f"{run / RUN_FILE}: damaged (its settings are no object)")
     return settings
 
 
@@ -215,7 +234,7 @@ def _scored(
     """One set's scores; from its file where an earlier evaluation had got so far."""
     path = out / f"{name}.json"
     if path.exists():
-        return SetScore.from_dict(read_json(path))
+        return read_record(path, SetScore.from_dict)
     training = DiscoverConfig.build(
         {
             **found.settings,

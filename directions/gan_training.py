@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from data.config import StageConfig, code_version
 from data.files import (
     claimed,
-    read_json,
+    read_record,
     replacing,
     restore,
     save_torch,
@@ -37,7 +37,7 @@ from data.sheets import save_sheet
 from directions.gan_augment import augment
 from directions.generators.compact import CompactDiscriminator, CompactGenerator
 from directions.generators.store import save_generator
-from saliency.foundation.errors import InputError
+from saliency.foundation.errors import InputError, reason_of
 from saliency.foundation.images import to_rgb
 
 M = TypeVar("M", bound=nn.Module)
@@ -279,8 +279,14 @@ def _packed_photos(photos: list[Path], side: int, out: Path) -> tuple[NDArray[np
         write_json(record, skipped)
         with replacing(store) as temporary, open(temporary, "wb") as file:
             _write_array(file, squares)
-    packed: NDArray[np.uint8] = np.load(store, mmap_mode="c")
-    return packed, list(read_json(record))
+    try:
+        packed: Any = np.load(store, mmap_mode="c", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{store}: damaged ({reason_of(error)}); remove it") from None
+    is_array = isinstance(packed, np.ndarray) and packed.dtype == np.uint8
+    if not is_array or packed.shape[1:] != (3, side, side):
+        raise InputError(f"{store}: not the packed photos of {side} px; remove it")
+    return packed, read_record(record, list)
 
 
 def _write_array(file: IO[bytes], array: NDArray[np.uint8]) -> None:

@@ -160,7 +160,7 @@ def read_table(path: Path | str, protocol: str) -> tuple[list[str], Columns]:
         columns = {name: np.array([float(row[name]) for row in rows]) for name in (rows or [{}])[0]}
     except FileNotFoundError:
         raise InputError(f"{table}: no such file; it must lie beside {path}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: not a per-image table ({error})") from None
     return names, columns
 

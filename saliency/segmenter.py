@@ -6,7 +6,6 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from numbers import Real
@@ -27,7 +26,9 @@ from saliency.foundation.errors import (
     system_error,
 )
 from saliency.foundation.images import to_rgb
+from saliency.foundation.tensor_files import check_tensor_file
 from saliency.segmenter_config import SegmenterConfig, read_config
+from saliency.segmenter_weights import check_weights
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,7 @@ def build_network(config: SegmenterConfig) -> torch.nn.Module:
             in_channels=config.channels,
             decoder_channels=config.decoder_channels,
         )
-    except (KeyError, RuntimeError, ValueError, AttributeError) as error:
+    except Exception as error:  # the libraries raise whatever they stumble on
         reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
         raise SegmenterError(
             f"encoder {config.encoder!r}: makes no U-Net ({reason[:200]}); valid are for instance "
@@ -112,18 +113,18 @@ def check_encoder_name(name: str) -> None:
     )
 
 
-def _check_weights(weights: dict[str, torch.Tensor], network: Mapping[str, torch.Tensor]) -> None:
-    """Refuse weights that are not finite, or not numbers of the network's kind.
+def _needed(config: SegmenterConfig) -> dict[str, torch.Tensor]:
+    """The names and shapes of the network's tensors, for which no memory is asked.
 
-    Raises:
-        SegmenterError: one is.
+    Empty for the few encoders that cannot be built without numbers.
     """
-    for name, value in weights.items():
-        wanted = network.get(name)
-        if wanted is not None and wanted.is_floating_point() != value.is_floating_point():
-            raise SegmenterError(f"tensor {name} is {value.dtype}, not {wanted.dtype}")
-        if value.is_floating_point() and not value.isfinite().all():
-            raise SegmenterError(f"tensor {name} is not finite everywhere")
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return build_network(config).state_dict()
+    except SegmenterError:
+        return {}
 
 
 def network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -194,10 +195,12 @@ class Segmenter:
         path = segmenter_folder(folder)
         try:
             config = read_config(path / "config.json")
+            check_tensor_file(path / "model.safetensors")
+            weights = load_file(path / "model.safetensors")
+            # before it is built: a config of a few bytes can ask for gigabytes
+            check_weights(weights, _needed(config))
             with torch.random.fork_rng(devices=[]):  # first weights draw random numbers
                 network = build_network(config)
-            weights = load_file(path / "model.safetensors")
-            _check_weights(weights, network.state_dict())
             network.load_state_dict(weights)
         except FileNotFoundError:
             raise SegmenterError(

@@ -14,6 +14,8 @@ SIZES = (32, 1024)
 """Least and largest shortest side at which photos are segmented."""
 CHANNELS = (1, 1024)
 STAGES = 5
+LONGEST = 1 << 20
+"""Bytes of a ``config.json``."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read_config(path: Path) -> SegmenterConfig:
         FileNotFoundError: there is none.
         SegmenterError: a value is missing, unknown or impossible.
     """
-    values = parse_json(path.read_bytes(), path.name)
+    values = parse_json(_content(path), path.name)
     if not isinstance(values, dict):
         raise SegmenterError(f"{path.name}: must be a JSON object")
     names = [entry.name for entry in fields(SegmenterConfig)]
@@ -67,6 +69,14 @@ def read_config(path: Path) -> SegmenterConfig:
             raise SegmenterError(f"{path.name}: {name} {value!r:.60}: {problem}")
     values["decoder_channels"] = tuple(values["decoder_channels"])
     return SegmenterConfig(**values)
+
+
+def _content(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        content = file.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise SegmenterError(f"{path.name}: too long; at most {LONGEST:,} bytes are read")
+    return content
 
 
 def _problem(name: str, value: Any) -> str:

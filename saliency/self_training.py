@@ -21,7 +21,7 @@ from data.composites import cuts_sha256
 from data.files import (
     REPORT_FILE,
     claimed,
-    read_json,
+    read_record,
     restore,
     save_torch,
     sha256_of,
@@ -112,7 +112,7 @@ def self_train(
     }
     with claimed(out, "self-train", settings):
         if (out / REPORT_FILE).exists():
-            return SelfTrained(out, **read_json(out / REPORT_FILE))
+            return read_record(out / REPORT_FILE, lambda found: SelfTrained(out, **found))
         rounds: list[dict[str, Any]] = []
         skipped: dict[str, None] = {}
         for number in range(config.rounds):

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.composites import Composites
 from data.config import code_version
-from data.files import REPORT_FILE, claimed, read_json, restore, save_torch, write_json
+from data.files import REPORT_FILE, claimed, read_record, restore, save_torch, write_json
 from data.pairs import PairFolder
 from data.precision import mixed_precision
 from data.progress import progress
@@ -206,7 +206,7 @@ def train_segmenter(
     with claimed(out, "train", settings):
         if (out / REPORT_FILE).exists():
             (out / "checkpoint.pt").unlink(missing_ok=True)
-            return TrainReport(**read_json(out / REPORT_FILE))
+            return read_record(out / REPORT_FILE, lambda found: TrainReport(**found))
         report = _trained(pairs, config, out, device, provenance, composites)
         write_json(out / REPORT_FILE, asdict(report))
         (out / "checkpoint.pt").unlink(missing_ok=True)

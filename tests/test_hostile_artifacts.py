@@ -14,23 +14,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from PIL import Image
 from planted import planted_direction
 from safetensors.torch import load_file, save_file
 
 from data.bounds import check_archive
-from data.files import load_torch, read_json
+from data.files import load_tensors, load_torch, read_json, read_record
 from data.pairs import SCHEMA, PairFolder, encode_png
 from data.pseudo_labels import read_labels
+from data.unpack import unpack
 from directions.direction import load_direction
 from directions.generators import load_generator
+from directions.generators.classes import parse_classes
 from directions.generators.compact import CompactGenerator
 from directions.generators.foreign import from_torchscript
 from directions.generators.store import save_generator
 from saliency.foundation.errors import InputError, SaliencyError, SegmenterError, UsageError
 from saliency.foundation.json_text import parse_json
 from saliency.segmenter import Segmenter
+from saliency.training import TrainReport
 
 NESTED = "[" * 100_000
 
@@ -137,6 +141,62 @@ def test_damaged_weights_of_a_segmenter(tiny_model: Path, tmp_path: Path, damage
         weights[name] = changed[damage]
     save_file(weights, folder / "model.safetensors")
     refused(Segmenter.from_pretrained, folder, match="not a segmenter")
+
+
+def test_a_network_larger_than_its_weights_is_not_built(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[torch.device] = []
+
+    def noted(*arguments: object, **options: object) -> torch.nn.Module:
+        built.append(torch.empty(0).device)
+        return network(*arguments, **options)
+
+    network = smp.Unet
+    monkeypatch.setattr(smp, "Unet", noted)
+    folder = copied(tiny_model, tmp_path / "m", decoder_channels=[1024] * 5)
+    refused(Segmenter.from_pretrained, folder, match=r"tensor decoder\S+ is \(16, .*, not \(1024, ")
+    assert {device.type for device in built} == {"meta"}
+
+
+def test_an_encoder_of_which_no_u_net_is_made(tiny_model: Path, tmp_path: Path) -> None:
+    folder = copied(tiny_model, tmp_path / "m", encoder="tu-nest_small_jx")
+    refused(Segmenter.from_pretrained, folder, match="makes no U-Net")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "null", "3", '{"colour": 1}'])
+def test_records_of_another_version(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(content)
+    refused(
+        read_record, path, lambda found: TrainReport(**found), match=r"report\.json: damaged, or of"
+    )
+
+
+def test_a_safetensors_file_of_a_million_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    entry = '"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    header = "{" + ",".join(entry % index for index in range(100_001)) + "}"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    refused(load_tensors, path, match="100,001 tensors; at most")
+    path.write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
+    refused(load_tensors, path, match="not a safetensors file")
+
+
+def test_a_class_list_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("0-999\n" * 200_000)
+    refused(parse_classes, str(path), 1000, match="too long for a list")
+    path.write_text("0-999\n" * 10_000)
+    assert parse_classes(str(path), 1000) == tuple(range(1000))
+
+
+def test_a_zip_file_with_names_that_no_system_takes(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    for name in ("a" * 300, "a/" * 1000 + "b"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, b"")
+        refused(unpack, path, tmp_path, match="has too long a name")
 
 
 def test_json_nested_without_end_is_refused_by_every_reader(

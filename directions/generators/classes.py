@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from pathlib import Path
 
 from saliency.foundation.errors import UsageError, reason_of
 
@@ -13,6 +12,8 @@ IMAGENET = 1000
 """Generators of so many classes have ImageNet's, in the usual order."""
 LONGEST = 40
 """Longer numbers are no classes."""
+LONGEST_LIST = 1 << 20
+"""Characters of a list file."""
 RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
@@ -41,7 +42,7 @@ def parse_classes(text: str, count: int) -> tuple[int, ...]:
         UsageError: an index that is out of range, or a name that there is not.
     """
     indices: dict[int, None] = {}
-    for part in _parts(text):
+    for part in dict.fromkeys(_parts(text)):
         indices |= dict.fromkeys(_indices(part, count))
     if not indices:
         raise UsageError(f"`classes` {text}: names no class")
@@ -55,7 +56,11 @@ def _parts(text: str) -> list[str]:
             parts.append(part)
             continue
         try:
-            lines = Path(part).read_text(encoding="utf-8").splitlines()
+            with open(part, encoding="utf-8") as file:
+                content = file.read(LONGEST_LIST + 1)
+            if len(content) > LONGEST_LIST:
+                raise UsageError(f"`classes` {part}: too long for a list of classes")
+            lines = content.splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"`classes` {part}: not a text file ({reason_of(error)})") from None
         for line in lines:
@@ -80,6 +85,6 @@ def _indices(part: str, count: int) -> range:
         near = difflib.get_close_matches(part.lower(), lowered, n=3)
         near += [name for name in lowered if part.lower() in name and name not in near][:3]
         hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UsageError(f"`classes` {part}: no such file, and no class of that name{hint}")
+        raise UsageError(f"`classes` {part:.100}: no such file, and no class of that name{hint}")
     index = lowered.index(part.lower())
     return range(index, index + 1)
