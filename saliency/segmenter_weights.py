@@ -16,8 +16,7 @@ def check_weights(weights: Mapping[str, Tensor], needed: Mapping[str, Tensor]) -
 
     Args:
         weights: of a file.
-        needed: the network's own, which may be without values (on the meta device); empty where
-            they are not known.
+        needed: the network's own, which may be without values (on the meta device).
 
     Raises:
         SegmenterError: names the first tensor that does not fit.
@@ -26,7 +25,7 @@ def check_weights(weights: Mapping[str, Tensor], needed: Mapping[str, Tensor]) -
         if name not in weights:
             raise SegmenterError(f"no tensor {name} in model.safetensors")
     for name, value in weights.items():
-        problem = _problem(value, needed.get(name, None if needed else value))
+        problem = _problem(value, needed.get(name))
         if problem:
             raise SegmenterError(f"tensor {name:.100} {problem}")
 
