@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ MAX_BYTES = 1 << 20
 """Settings are far shorter."""
 DOTS = 256
 """Of one line: a key of many parts takes the square of their number in memory."""
+
+BITS = 64
+"""Of a whole number; longer ones, written in sixteens, cannot even be printed."""
 
 
 def read_toml(path: Path | str, where: str) -> dict[str, Any]:
@@ -46,4 +50,14 @@ def read_toml(path: Path | str, where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: not TOML ({error})") from None
     if deeper_than(values, DEPTH):
         raise deep
+    if any(number.bit_length() > BITS for number in _whole_numbers(values)):
+        raise UsageError(f"{where}: not TOML (a whole number of more than {BITS} bits)")
     return values
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _whole_numbers(each)

@@ -99,6 +99,9 @@ def _problem(vector: Tensor, described: Any) -> str:
     """What is wrong with a direction file's content, empty where nothing is."""
     if vector.ndim != 1 or not len(vector) or not vector.is_floating_point():
         return f"its tensor is {vector.dtype} {tuple(vector.shape)}, not floating (latent_dim,)"
+    vector = (
+        vector.float()
+    )  # some kinds of eight bits know no isfinite, and 1e300 is none in float32
     if not vector.isfinite().all() or not vector.any():
         return "its tensor is zero or not finite"
     names = {field.name for field in fields(Direction)} - {"vector"}
@@ -118,6 +121,21 @@ def _problem(vector: Tensor, described: Any) -> str:
     if not isinstance(described.get("provenance", {}), dict):
         return f"provenance {described['provenance']!r}: must be an object"
     return ""
+
+
+def read_directions(path: Path) -> Tensor:
+    """All directions that a discovery found, float32 (K, latent_dim).
+
+    Raises:
+        InputError: missing, damaged, or without directions.
+    """
+    rows: Tensor | None = load_tensors(path)[0].get("directions")
+    if rows is None or rows.ndim != 2 or not rows.is_floating_point():
+        raise InputError(f"{path}: no directions in it")
+    rows = rows.float()
+    if not rows.isfinite().all():
+        raise InputError(f"{path}: damaged (its directions are not finite)")
+    return rows
 
 
 EMBEDDED: dict[str, Path] = {

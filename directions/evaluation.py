@@ -22,10 +22,11 @@ from pydantic import Field
 from torch import Tensor
 
 from data.config import StageConfig
-from data.files import RUN_FILE, claimed, load_tensors, read_json, read_record, write_json
+from data.files import RUN_FILE, claimed, read_json, read_record, write_json
 from data.progress import progress
 from data.seeds import torch_stream
 from directions.deformator import FixedDirections, coordinate_directions, random_directions
+from directions.direction import read_directions
 from directions.generators import Generator
 from directions.naturalness import naturalness
 from directions.search import DiscoverConfig, train_directions
@@ -175,26 +176,13 @@ class DiscoveredRun:
                 f"{run}: made with another generator (weights {sha[:12]}), not with "
                 f"{generator.name!r} (weights {generator.fingerprint[:12]}); give its `generator`"
             )
-        tensors, _ = load_tensors(run / "directions.safetensors")
         scores = run / "scores.json"
         listed = read_record(scores, _best_scores) if scores.exists() else {}
         return cls(
-            _rows(tensors, run / "directions.safetensors"),
+            read_directions(run / "directions.safetensors"),
             {k: v for k, v in made.items() if k in DiscoverConfig.model_fields},
             listed,
         )
-
-
-def _rows(tensors: dict[str, Tensor], path: Path) -> Tensor:
-    """The directions of a discovery, (K, latent_dim).
-
-    Raises:
-        InputError: there are none in the file.
-    """
-    rows = tensors.get("directions")
-    if rows is None or rows.ndim != 2 or not rows.is_floating_point() or not rows.isfinite().all():
-        raise InputError(f"{path}: no directions in it, or not finite ones")
-    return rows
 
 
 def _best_scores(scored: Any) -> dict[int, float]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from data.config import code_version
-from data.files import RUN_FILE, claimed, load_tensors, read_json
+from data.files import RUN_FILE, claimed, read_json
 from data.masks import DEFAULT_THRESHOLDS
 from directions.background import Candidate, best
-from directions.direction import Direction, unit
+from directions.direction import Direction, read_directions, unit
 from saliency.foundation.errors import InputError, UsageError
 
 
@@ -42,9 +42,8 @@ def pick(
     if magnitude is not None and not (math.isfinite(magnitude) and magnitude > 0):
         raise UsageError(f"`magnitude` {magnitude:g}: must be above 0")
     measured = _measured(curves[index], sign, magnitude)
-    tensors, _ = load_tensors(folder / "directions.safetensors")
-    rows = tensors.get("directions")
-    if rows is None or rows.ndim != 2 or len(rows) != len(curves):
+    rows = read_directions(folder / "directions.safetensors")
+    if len(rows) != len(curves):
         raise InputError(f"{folder / 'directions.safetensors'}: not of the run in {folder}")
     fingerprint = settings.pop("generator_sha256")
     direction = Direction(

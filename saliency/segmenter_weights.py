@@ -38,6 +38,6 @@ def _problem(value: Tensor, wanted: Tensor | None) -> str:
         return f"is {tuple(value.shape)}, not {tuple(wanted.shape)}"
     if wanted.is_floating_point() != value.is_floating_point() or value.is_complex():
         return f"is {value.dtype}, not {wanted.dtype}"
-    if value.is_floating_point() and not value.isfinite().all():
+    if value.is_floating_point() and not value.float().isfinite().all():
         return "is not finite everywhere"
     return ""

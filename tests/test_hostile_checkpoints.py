@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from data.files import load_torch
 from data.pairs import SCHEMA, PairFolder
 from data.toml_text import read_toml
+from directions.direction import load_direction, read_directions
 from directions.generators import load_generator
 from directions.generators.compact import CompactGenerator
 from directions.generators.nvidia_pickle import convert_nvidia
@@ -258,6 +260,51 @@ def test_toml_that_takes_much(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(UsageError, match=r"a\.toml: (too long|not TOML that is read .nested)"):
         read_toml(path, str(path))
+
+
+def test_a_number_that_cannot_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("size = 0x" + "9" * 10_000)
+    with pytest.raises(UsageError, match=r"a\.toml: not TOML .a whole number of more than 64 bits"):
+        read_toml(path, str(path))
+
+
+@pytest.mark.parametrize(
+    "kind", ["float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "uint16", "bool", "float64"]
+)
+def test_directions_of_every_kind_of_number(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "d.safetensors"
+    described = {"magnitude": 6.0, "mask_rule": "intensity", "threshold": 0.9, "score": 0.9,
+                 "generator": "g", "fingerprint": "ab", "provenance": {}}  # fmt: skip
+    vector = torch.tensor([1.0, 0.0 if kind != "float8_e8m0fnu" else 1.0, 1.0])
+    metadata = {"format": "saliency-direction", "direction": json.dumps(described)}
+    save_file({"direction": vector.to(getattr(torch, kind))}, path, metadata)
+    if kind in ("uint16", "bool"):
+        refused(load_direction, path, "damaged direction file")
+    else:
+        assert torch.equal(load_direction(path).vector, vector)
+
+
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float16", "float64"])
+def test_generators_of_every_floating_type(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "g.safetensors"
+    network = CompactGenerator(latent_dim=8, resolution=16, width=4)
+    config = network.config()
+    save_generator(path, "compact", network.to(getattr(torch, kind)), config, {})
+    generator = load_generator(str(path))
+    images = generator.generate(generator.sample(2, torch.Generator().manual_seed(0)))
+    assert images.dtype == torch.float32 and images.isfinite().all()
+
+
+@pytest.mark.parametrize("rows", [None, torch.ones(3), torch.ones(2, 3).int(), torch.inf])
+def test_directions_of_a_run(tmp_path: Path, rows: Tensor | float | None) -> None:
+    path = tmp_path / "directions.safetensors"
+    whole = torch.ones(2, 3)
+    save_file({"directions": whole.double()}, path)
+    assert torch.equal(read_directions(path), whole)
+    damaged = rows if isinstance(rows, Tensor) else whole * (rows or 0)
+    save_file({"x" if rows is None else "directions": damaged}, path)
+    refused(lambda path: read_directions(Path(path)), path, "no directions|not finite")
 
 
 @pytest.mark.slow
