@@ -34,15 +34,17 @@ from numpy.typing import NDArray
 from data.benchmarks import find_pairs
 from data.composites import composites
 from eval.benchmark import score
+from eval.metrics.boundary_f import boundary_f
 from eval.protocols import get_protocol
 from saliency.foundation.images import to_rgb
-from saliency.refine import REFINERS, bilateral, grabcut, guided
+from saliency.refine import REFINERS, bilateral, grabcut, grabcut_fine, guided
 from saliency.segmenter import Segmenter
+from saliency.views import QUALITIES
 
 Map = NDArray[np.float32]
 Refiner = Callable[[NDArray[np.uint8], Map], Map]
 
-ALL: dict[str, Refiner] = {**REFINERS, "the cut alone": grabcut}
+ALL: dict[str, Refiner] = {**REFINERS, "the cut alone": grabcut, "the fine cut": grabcut_fine}
 if installed():
     ALL["dense CRF"] = dense_crf
 else:
@@ -110,10 +112,12 @@ def trusting(photo: NDArray[np.uint8], saliency_map: Map) -> Map:
     return bilateral(photo, saliency_map, confidence=np.full_like(saliency_map, 0.999))
 
 
-def score_composites(segmenter: Segmenter, objects: Path, photos: Path, count: int) -> None:
+def score_composites(
+    segmenter: Segmenter, objects: Path, photos: Path, count: int, quality: str, size: int | None
+) -> None:
     cases = []
     for photo, truth in composites(objects, photos, count):
-        saliency_map = segmenter.network_map(photo)
+        saliency_map = segmenter.saliency_map(photo, size, quality)
         if iou(ALL["none"](photo, saliency_map), truth) > FOUND_AT_ALL:
             cases.append((photo, truth, saliency_map))
     print(f"{len(cases)} of {count} composites, on which the segmenter found the object")
@@ -121,7 +125,8 @@ def score_composites(segmenter: Segmenter, objects: Path, photos: Path, count: i
         refined = [(refiner(photo, p), truth) for photo, truth, p in cases]
         found = np.mean([iou(each, truth) for each, truth in refined])
         error = np.mean([np.abs(each - truth).mean() for each, truth in refined])
-        print(f"{name:24} IoU {found:.4f}  MAE {error:.4f}", flush=True)
+        outline = np.mean([boundary_f(each >= 0.5, truth) for each, truth in refined])
+        print(f"{name:24} IoU {found:.4f}  MAE {error:.4f}  boundary F {outline:.4f}", flush=True)
 
 
 def print_times(segmenter: Segmenter) -> None:
@@ -201,6 +206,8 @@ def main() -> None:
     action.add_argument("objects", type=Path)
     action.add_argument("photos", type=Path)
     action.add_argument("--count", type=int, default=400)
+    action.add_argument("--quality", choices=QUALITIES, default="default")
+    action.add_argument("--size", type=int, help="shortest side (default: the segmenter's)")
     actions.add_parser("time")
     action = actions.add_parser("against")
     action.add_argument("file", type=Path)
@@ -210,7 +217,14 @@ def main() -> None:
     if arguments.action == "score":
         score_benchmark(segmenter, arguments.benchmark, arguments.refiners)
     elif arguments.action == "composites":
-        score_composites(segmenter, arguments.objects, arguments.photos, arguments.count)
+        score_composites(
+            segmenter,
+            arguments.objects,
+            arguments.photos,
+            arguments.count,
+            arguments.quality,
+            arguments.size,
+        )
     elif arguments.action == "time":
         print_times(segmenter)
     else:

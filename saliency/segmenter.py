@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from saliency.devices import device_named
+from saliency.foundation.devices import device_named
 from saliency.foundation.errors import (
     InputError,
     SegmenterError,
@@ -113,18 +113,35 @@ def check_encoder_name(name: str) -> None:
     )
 
 
-def _needed(config: SegmenterConfig) -> dict[str, torch.Tensor]:
-    """The names and shapes of the network's tensors, for which no memory is asked.
+def _filled(config: SegmenterConfig, weights: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """The network of a config with these weights, float32; it needs no memory beside theirs.
 
-    Empty for the few encoders that cannot be built without numbers.
+    A config of a few bytes can ask for gigabytes, so that shapes are compared before any is taken.
+
+    Raises:
+        SegmenterError: unknown encoder, or weights that are not those of the network.
     """
     import torch
 
     try:
         with torch.device("meta"):
-            return build_network(config).state_dict()
-    except SegmenterError:
-        return {}
+            network = build_network(config)
+    except SegmenterError:  # few encoders cannot be built without numbers; the unknown fail again
+        network = None
+    if network is not None:
+        check_weights(weights, network.state_dict())
+        copies = {
+            name: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+            for name, value in weights.items()
+        }
+        network.load_state_dict(copies, assign=True)
+        if not any(buffer.is_meta for buffer in network.buffers()):
+            return network
+    with torch.random.fork_rng(devices=[]):  # first weights draw random numbers
+        network = build_network(config)
+    check_weights(weights, network.state_dict())
+    network.load_state_dict(weights)
+    return network
 
 
 def network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -188,7 +205,6 @@ class Segmenter:
         Raises:
             SegmenterError: missing or damaged files.
         """
-        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -197,15 +213,7 @@ class Segmenter:
             config = read_config(path / "config.json")
             check_tensor_file(path / "model.safetensors")
             weights = load_file(path / "model.safetensors")
-            # a config of a few bytes can ask for gigabytes; those that ship with the package do not
-            needed = {} if path.parent == WEIGHTS else _needed(config)
-            if needed:
-                check_weights(weights, needed)
-            with torch.random.fork_rng(devices=[]):  # first weights draw random numbers
-                network = build_network(config)
-            if not needed:
-                check_weights(weights, network.state_dict())
-            network.load_state_dict(weights)
+            network = _filled(config, weights)
         except FileNotFoundError:
             raise SegmenterError(
                 f"{folder}: no segmenter there (config.json and model.safetensors); valid are "
@@ -352,6 +360,30 @@ def _loaded(folder: Path, device: str | None, _identity: tuple[tuple[int, ...], 
     return Segmenter.from_pretrained(folder, device)
 
 
+def chosen_segmenter(
+    model: Segmenter | str | os.PathLike[str] | None, device: str | None
+) -> Segmenter:
+    """The segmenter that a caller of :func:`predict_mask` means.
+
+    Raises:
+        UsageError: ``model`` is nothing of the kind, or a segmenter on another device.
+        SegmenterError: a folder that cannot be used.
+    """
+    if not isinstance(model, Segmenter | str | os.PathLike | None):
+        raise UsageError(
+            f"`model` {model!r:.60}: must be a segmenter, its folder, or the name of one of "
+            f"{', '.join(shipped())}"
+        )
+    if not isinstance(model, Segmenter):
+        return load_segmenter(DEFAULT_MODEL if model is None else model, device)
+    if device is not None and device_named(device) != model.device:
+        raise UsageError(
+            f"`device` {device}: the segmenter given is on {model.device}; leave `device` out, or "
+            "load it with that device"
+        )
+    return model
+
+
 def predict_mask(
     image: Any,
     *,
@@ -383,12 +415,5 @@ def predict_mask(
     """
     if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         raise UsageError(f"`threshold` {threshold}: must be in [0, 1]")
-    if not isinstance(model, Segmenter):
-        model = load_segmenter(DEFAULT_MODEL if model is None else model, device)
-    elif device is not None and device_named(device) != model.device:
-        raise UsageError(
-            f"`device` {device}: the segmenter given is on {model.device}; leave `device` out, or "
-            "load it with that device"
-        )
-    saliency_map = model.predict(image, refine=refine, quality=quality)
+    saliency_map = chosen_segmenter(model, device).predict(image, refine=refine, quality=quality)
     return saliency_map if threshold is None else saliency_map >= threshold

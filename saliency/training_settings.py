@@ -23,7 +23,6 @@ def _five_widths(value: Any) -> Any:
 
 
 DecoderChannels = Annotated[tuple[int, ...], BeforeValidator(_five_widths)]
-DECODER_HELP = "channels of the U-Net's five decoder stages, from the coarsest on"
 
 
 def _sides(value: Any) -> Any:
@@ -38,15 +37,10 @@ def _sides(value: Any) -> Any:
 
 
 Scales = Annotated[tuple[int, ...], BeforeValidator(_sides)]
-SCALES_HELP = (
-    "sides to which batches are resized, one by chance for each step, so that one network serves "
-    "them all; default: the training images' side"
-)
-TEXTURE_HELP = "weight of boundary texture matching (A2S-v2): outlines follow colours; 0: left out"
 
 
-class TrainConfig(StageConfig):
-    """Options of `saliency train`."""
+class StudentConfig(StageConfig):
+    """Options of every network that is trained, on pairs or on pseudo-labels."""
 
     encoder: str = Field(
         "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
@@ -55,20 +49,45 @@ class TrainConfig(StageConfig):
         "imagenet",
         description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
     )
-    decoder_channels: DecoderChannels = Field((128, 64, 32, 16, 16), description=DECODER_HELP)
-    prior: Prior = Field("none", description=PRIOR_HELP)
-    size: int = Field(
-        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
+    decoder_channels: DecoderChannels = Field(
+        (128, 64, 32, 16, 16),
+        description="channels of the U-Net's five decoder stages, from the coarsest on",
     )
-    scales: Scales = Field((), description=SCALES_HELP)
-    steps: int = Field(1000, ge=1, description="optimiser steps")
-    texture: float = Field(0.0, ge=0, description=TEXTURE_HELP)
+    prior: Prior = Field("none", description=PRIOR_HELP)
+    scales: Scales = Field(
+        (),
+        description="sides to which batches are resized, one by chance for each step, so that one "
+        "network serves them all; default: the training images' side",
+    )
     loss: Loss = Field("iou", description=LOSS_HELP)
+    texture: float = Field(
+        0.0,
+        ge=0,
+        description="weight of boundary texture matching (A2S-v2): outlines follow colours; 0: "
+        "left out",
+    )
     batch: int = Field(32, ge=2, le=1024, description="images a step")
     lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
     encoder_lr_factor: float = Field(
         0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
     )
+    seed: int = Field(0, ge=0, description="random seed")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to compute", json_schema_extra={"runtime": True}
+    )
+
+    def shared(self) -> dict[str, Any]:
+        """The values of these options alone."""
+        return {name: getattr(self, name) for name in StudentConfig.model_fields}
+
+
+class TrainConfig(StudentConfig):
+    """Options of `saliency train`."""
+
+    size: int = Field(
+        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
+    )
+    steps: int = Field(1000, ge=1, description="optimiser steps")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
     augment: Strength = Field("strong", description="how strongly pairs are varied")
     cutouts_share: float = Field(
@@ -76,10 +95,6 @@ class TrainConfig(StageConfig):
     )
     validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
     validate_every: int = Field(100, ge=1, description="steps between validations")
-    seed: int = Field(0, ge=0, description="random seed")
     workers: int = Field(
         1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where to compute", json_schema_extra={"runtime": True}
     )

@@ -22,6 +22,7 @@ from directions.generators.compact import CompactGenerator
 from saliency.cli import main
 from saliency.segmenter import Segmenter, build_network
 from saliency.segmenter_config import SegmenterConfig
+from saliency.self_training_settings import SelfTrainConfig
 
 TINY_ENCODER = "tu-mobilenetv3_small_050"
 TESTS = Path(__file__).parent
@@ -87,6 +88,26 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(status, *capfd.readouterr())
 
     return run
+
+
+def tiny_round(**changed: object) -> SelfTrainConfig:
+    """One round of self-training that takes a second or two; ``changed`` are further options."""
+    options: dict[str, object] = {
+        "encoder": TINY_ENCODER,
+        "encoder_weights": "none",
+        "evidence": "none",
+        "views": "one",
+        "rounds": 1,
+        "sizes": "32",
+        "steps": "1",
+        "keep": "1",
+        "count": 16,
+        "min_area": 0,
+        "max_area": 1,
+        "batch": 2,
+        "workers": 1,
+    }
+    return SelfTrainConfig.build(options | changed)
 
 
 @pytest.fixture(scope="session")

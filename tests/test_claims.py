@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_ENCODER, digests
+from conftest import TINY_ENCODER, digests, tiny_round
 from planted import make_generator
 from readers import gradient
 
@@ -25,6 +25,7 @@ from data.pairs import PairFolder
 from data.synthesis import Recipe, SynthConfig, synthesise
 from data.threads import single_threaded_pool
 from directions.gan_training import GanTrainer, GeneratorTrainConfig
+from directions.generators import load_generator
 from saliency.baselines import BASELINES
 from saliency.foundation.errors import OutputConflictError, SegmenterError, UsageError
 from saliency.label_stream import Material
@@ -32,7 +33,6 @@ from saliency.labelling import Labeller, label_photos
 from saliency.segmenter import Segmenter, build_network, load_segmenter
 from saliency.segmenter_config import SegmenterConfig
 from saliency.self_training import self_train
-from saliency.self_training_settings import SelfTrainConfig
 from saliency.training import train_segmenter
 from saliency.training_settings import TrainConfig
 
@@ -229,23 +229,7 @@ def test_a_device_that_is_not_there_or_not_the_segmenters_is_refused(tiny_model:
 def test_labels_made_before_are_taken_over_and_those_of_another_teacher_are_not(
     tiny_model: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
-    config = SelfTrainConfig.build(
-        {
-            "encoder": TINY_ENCODER,
-            "encoder_weights": "none",
-            "evidence": "none",
-            "views": "one",
-            "rounds": 1,
-            "sizes": "32",
-            "steps": "1",
-            "keep": "1",
-            "count": 16,
-            "min_area": 0,
-            "max_area": 1,
-            "batch": 2,
-            "workers": 1,
-        }
-    )
+    config = tiny_round()
     photos = sorted(photo_folder.glob("*.png"))
     self_train(photos, tiny_model, Material(), config, tmp_path / "a", CPU)
     labels = tmp_path / "a" / "round-1" / "labels"
@@ -313,3 +297,36 @@ def test_a_killed_process_holds_no_folder_through_the_workers_that_it_forked(
     killed(WITH_A_CHILD, str(tmp_path / "out"))
     with claimed(tmp_path / "out", "test", {}):
         pass
+
+
+def test_what_is_no_segmenter_and_no_device_is_said_in_our_words(tiny_model: Path) -> None:
+    photo = gradient(40, 50)
+    for function in (saliency.predict_mask, saliency.cut_out):
+        with pytest.raises(UsageError, match="`model` 3: must be a segmenter"):
+            function(photo, model=3)
+        segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
+        with pytest.raises(UsageError, match="`device` cuda:7"):
+            function(photo, model=segmenter, device="cuda:7")
+    with pytest.raises(UsageError, match="`device` gpu: unknown"):
+        load_generator("compact", device="gpu")
+
+
+def test_a_cut_out_takes_a_folder_of_a_shipped_name_as_the_mask_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default").symlink_to(tiny_model)
+    assert saliency.cut_out(gradient(40, 50), model=Path("default")).size == (50, 40)
+    with pytest.raises(SegmenterError, match=r"write \./default"):
+        saliency.cut_out(gradient(40, 50), model="default")
+
+
+def test_loading_a_segmenter_draws_no_random_numbers_and_keeps_no_half_precision(
+    tiny_model: Path,
+) -> None:
+    before = torch.get_rng_state()
+    segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    floating = {v.dtype for v in segmenter.network.state_dict().values() if v.is_floating_point()}
+    assert floating == {torch.float32}
+    assert not any(t.is_meta for t in segmenter.network.state_dict().values())

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_ENCODER, disc_pair
+from conftest import TINY_ENCODER, disc_pair, tiny_round
 from PIL import Image
 
 from data.pairs import PairFolder, encode_png, write_shard
@@ -142,24 +142,14 @@ def test_a_student_that_starts_from_its_teacher_sees_no_less(
 def test_a_student_may_see_more_than_its_teacher(photo_folder: Path, tmp_path: Path) -> None:
     blind = SegmenterConfig(encoder=TINY_ENCODER, size=64)
     Segmenter(build_network(blind), blind, "cpu").save_pretrained(tmp_path / "teacher")
-    config = SelfTrainConfig.build(
-        {
-            "encoder": TINY_ENCODER,
-            "encoder_weights": "none",
-            "evidence": "rbd",
-            "prior": "rbd",
-            "start": "teacher",
-            "rounds": 2,
-            "sizes": "32",
-            "steps": "2",
-            "keep": "1",
-            "count": 16,
-            "min_area": 0,
-            "max_area": 1,
-            "batch": 2,
-            "refine": "grabcut",
-            "workers": 1,
-        }
+    config = tiny_round(
+        evidence="rbd",
+        prior="rbd",
+        start="teacher",
+        rounds=2,
+        steps="2",
+        views="all",
+        refine="grabcut",
     )
     photos = sorted(photo_folder.iterdir())
     teacher, out = tmp_path / "teacher", tmp_path / "out"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_ENCODER
+from conftest import TINY_ENCODER, tiny_round
 
 from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel
@@ -14,7 +14,6 @@ from saliency.label_stream import LabelStream, Material, Shares
 from saliency.rectification import Rectification
 from saliency.segmenter import Segmenter
 from saliency.self_training import own_maps, self_train
-from saliency.self_training_settings import SelfTrainConfig
 from saliency.training import Trainer, at_side
 from saliency.training_settings import TrainConfig
 
@@ -108,29 +107,16 @@ def test_maps_of_the_averaged_student_are_made_for_photos_only() -> None:
 def test_a_round_with_all_of_it_runs_and_says_so(
     tiny_model: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
-    config = SelfTrainConfig.build(
-        {
-            "encoder": TINY_ENCODER,
-            "encoder_weights": "none",
-            "evidence": "none",
-            "views": "one",
-            "sharpen": "grabcut-fine",
-            "label_size": 48,
-            "labels": "hard",
-            "rectify": 0.5,
-            "doubt": 20,
-            "texture": 0.05,
-            "scales": "32,64",
-            "rounds": 1,
-            "sizes": "64",
-            "steps": "3",
-            "keep": "1",
-            "count": 16,
-            "min_area": 0,
-            "max_area": 1,
-            "batch": 2,
-            "workers": 1,
-        }
+    config = tiny_round(
+        sharpen="grabcut-fine",
+        label_size=48,
+        labels="hard",
+        rectify=0.5,
+        doubt=20,
+        texture=0.05,
+        scales="32,64",
+        sizes="64",
+        steps="3",
     )
     photos = sorted(photo_folder.glob("*.png"))
     self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_ENCODER
+from conftest import TINY_ENCODER, tiny_round
 
 from data.pairs import encode_png
 from data.pseudo_labels import PseudoLabel, read_labels, write_labels
@@ -238,20 +238,13 @@ def test_students_start_from_a_teacher_of_their_own_kind_only(
 def test_later_students_may_start_from_the_first_whatever_the_first_teacher_is(
     tiny_model: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
-    config = SelfTrainConfig.build(
-        {
-            "encoder": TINY_ENCODER,
-            "encoder_weights": "none",
-            "evidence": "none",
-            "decoder_channels": "32,16,8,8,4",
-            "start": "fresh,teacher",
-            "sizes": "32",
-            "steps": "1",
-            "keep": "1",
-            "batch": 2,
-            "min_area": 0,
-            "max_area": 1,
-        }
+    config = tiny_round(
+        rounds=2,
+        decoder_channels="32,16,8,8,4",
+        start="fresh,teacher",
+        views="all",
+        count=4000,
+        workers=2,
     )
     photos = sorted(photo_folder.iterdir())
     made = self_train(photos, tiny_model, Material(), config, tmp_path, torch.device("cpu"))
@@ -289,24 +282,7 @@ def test_without_averaging_the_last_weights_are_kept(
     averaging: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = SelfTrainConfig.build(
-        {
-            "encoder": TINY_ENCODER,
-            "encoder_weights": "none",
-            "evidence": "none",
-            "views": "one",
-            "averaging": averaging,
-            "rounds": 1,
-            "sizes": "32",
-            "steps": "3",
-            "keep": "1",
-            "count": 16,
-            "min_area": 0,
-            "max_area": 1,
-            "batch": 2,
-            "workers": 1,
-        }
-    )
+    config = tiny_round(averaging=averaging, steps="3")
     photos = sorted(photo_folder.iterdir())
     step = Trainer.step
 

@@ -41,6 +41,7 @@ from directions.generators.proggan import PROGGAN
 from directions.generators.sngan import SNGAN
 from directions.generators.stylegan2 import STYLEGAN2
 from saliency.foundation.artifacts import made_file
+from saliency.foundation.devices import device_named
 from saliency.foundation.errors import InputError, UsageError
 
 __all__ = [
@@ -87,9 +88,10 @@ def load_generator(
     Raises:
         InputError: unknown name, damaged file, unknown family, or a program that does not make a
             generator.
-        UsageError: a ``sampling`` that this generator cannot follow.
+        UsageError: a ``sampling`` that this generator cannot follow, or a device that is not there.
     """
     sampling = sampling or Sampling()
+    device = device_named(str(device))
     text = str(source)
     python, _, function = text.rpartition(":")
     if python.endswith(".py"):

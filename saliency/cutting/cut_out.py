@@ -16,7 +16,7 @@ from saliency.foundation.decoding import open_image
 from saliency.foundation.images import Layers, layers_of, to_rgb, upright
 from saliency.refine import get_refiner
 from saliency.resizing import bounded, resized
-from saliency.segmenter import DEFAULT_MODEL, Segmenter, load_segmenter
+from saliency.segmenter import Segmenter, chosen_segmenter
 
 OWN_REFINERS = ("bilateral", "grabcut")
 """Refiners that move outlines farther than a band does: matting starts from what they find."""
@@ -67,15 +67,16 @@ def cut_out(
     """
     settings = CutSettings(edges, decontaminate, feather, keep, fill_holes, crop)
     ground = None if background is None else read_background(background)
-    if not isinstance(model, Segmenter):
-        model = load_segmenter(DEFAULT_MODEL if model is None else str(model), device)
+    segmenter = chosen_segmenter(model, device)
     if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
         image = open_image(image)
     pixels = to_rgb(image)
     own = own_layers(image, pixels)
     found = cut(
         own.colours if ground is None else pixels,
-        starting_map(pixels, model.saliency_map(pixels, quality=quality), model.config.refine),
+        starting_map(
+            pixels, segmenter.saliency_map(pixels, quality=quality), segmenter.config.refine
+        ),
         settings,
         background=ground,
         own_alpha=own.alpha,
