@@ -23,16 +23,16 @@ from dense_crf import INSTALL, dense_crf, installed
 from scipy.stats import bootstrap
 from selection import agreement, hard_iou
 
-from data.composites import composites
-from data.pairs import PairFolder
-from data.photos import list_photos
-from saliency.cutouts import load_cutouts
+from data.images.composites import composites
+from data.images.photos import list_photos
+from data.store.pairs import PairFolder
 from saliency.foundation.images import to_rgb
-from saliency.label_stream import Material
-from saliency.labelling import SHARPENERS
-from saliency.segmenter import Segmenter
-from saliency.self_training import self_train
-from saliency.self_training_settings import SelfTrainConfig
+from saliency.inference.segmenter import Segmenter
+from saliency.self_training.label_stream import Material
+from saliency.self_training.labelling import SHARPENERS
+from saliency.self_training.rounds import self_train
+from saliency.self_training.settings import SelfTrainConfig
+from saliency.training.cutouts import load_cutouts
 
 FIRST = "all"
 PAIRS_CUT = "--cutouts OBJECTS PAIRS"

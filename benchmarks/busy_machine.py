@@ -3,8 +3,8 @@
     python benchmarks/busy_machine.py
 
 Once as OpenMP does by default, once as the `saliency` command tells it to
-(`saliency.cli.process.SPINS`). The other program keeps one core busy, in a session of its own as a
-user's other programs are: Linux shares cores between sessions first.
+(`saliency.cli.shared.process.SPINS`). The other program keeps one core busy, in a session of its
+own as a user's other programs are: Linux shares cores between sessions first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from saliency.cli.process import SPINS
+from saliency.cli.shared.process import SPINS
 
 BUSY = [sys.executable, "-c", "while True: pass"]
 TURNS, REPEATS = 3, 12

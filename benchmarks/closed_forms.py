@@ -22,11 +22,11 @@ from typing import get_args
 
 from torch import Tensor
 
-from data.files import load_tensors, load_torch, read_json
-from directions.background import BackgroundScorer, Candidate, score_directions
-from directions.closed_form import Init, initial_directions
+from data.store.files import load_tensors, load_torch, read_json
 from directions.generators import Generator, load_generator
-from directions.search import DiscoverConfig, Discovery
+from directions.scoring.background import BackgroundScorer, Candidate, score_directions
+from directions.search.closed_form import Init, initial_directions
+from directions.search.loop import DiscoverConfig, Discovery
 
 RULES = ["intensity"]
 TIMED_STEPS = 10

@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--their-code", type=Path, required=True, help="folder of evaluation/")
     maps.add_arguments(parser)
     options = parser.parse_args()
-    from data.benchmarks import read_mask
+    from data.benchmarks.folders import read_mask
     from eval.images import ImageMetrics
     from eval.protocols import get_protocol
 

@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from data.benchmarks import Pair
+    from data.benchmarks.folders import BenchmarkPair
     from eval.images import ImageMetrics
 
 
@@ -97,9 +97,9 @@ def package_scores(listing: Path) -> dict[str, Any]:
     }
 
 
-def our_metrics(maps: Path, pairs: Sequence[Pair]) -> ImageMetrics:
+def our_metrics(maps: Path, pairs: Sequence[BenchmarkPair]) -> ImageMetrics:
     """The same maps by this project's protocol `pysod`."""
-    from data.benchmarks import read_grey, read_mask
+    from data.benchmarks.folders import read_grey, read_mask
     from eval.images import ImageMetrics
     from eval.protocols import get_protocol
 
@@ -109,7 +109,7 @@ def our_metrics(maps: Path, pairs: Sequence[Pair]) -> ImageMetrics:
     return metrics
 
 
-def compare(python: str, maps: Path, pairs: list[Pair], scratch: Path) -> bool:
+def compare(python: str, maps: Path, pairs: list[BenchmarkPair], scratch: Path) -> bool:
     """Print both scores of every metric; True when all agree."""
     from maps import report
 

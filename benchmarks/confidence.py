@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from data.benchmarks import find_pairs, read_mask
-from data.composites import composites
-from saliency.confidence import confidence
+from data.benchmarks.folders import find_pairs, read_mask
+from data.images.composites import composites
 from saliency.foundation.images import to_rgb
-from saliency.refine import refine
-from saliency.segmenter import Segmenter
+from saliency.inference.confidence import confidence
+from saliency.inference.segmenter import Segmenter
+from saliency.refinement.registry import refine
 
 Map = NDArray[np.float32]
 WRONG = 0.3

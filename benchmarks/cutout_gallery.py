@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from skimage import data
 from torch import Tensor
 
-from data.photos import centre_square
-from data.sheets import save_sheet
+from data.images.photos import centre_square
+from data.images.sheets import save_sheet
 from saliency import cut_out, predict_mask
 from saliency.foundation.images import to_rgb
-from saliency.segmenter import Segmenter
+from saliency.inference.segmenter import Segmenter
 
 PICTURES = ("astronaut", "cat", "coffee", "rocket")
 SIDE = 160

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.composites import cut_outs
-from data.photos import list_photos
+from data.images.composites import cut_outs
+from data.images.photos import list_photos
 from saliency.foundation.images import to_rgb
 
 Photo = NDArray[np.uint8]

@@ -34,14 +34,14 @@ import numpy as np
 from cutout_scenes import ALL_KINDS, Scene, Stock, blurry_map, filling, scene
 from numpy.typing import NDArray
 
-from data.benchmarks import find_pairs, read_mask
+from data.benchmarks.folders import find_pairs, read_mask
 from eval.metrics.boundary_f import boundary_f
 from saliency.cutting.alpha import find_alpha
 from saliency.cutting.foreground import clean_colours, estimate_colours
 from saliency.cutting.settings import EDGES
 from saliency.foundation.images import to_rgb
-from saliency.refine import REFINERS
-from saliency.segmenter import Segmenter
+from saliency.inference.segmenter import Segmenter
+from saliency.refinement.registry import REFINERS
 
 Photo = NDArray[np.uint8]
 Map = NDArray[np.float32]

@@ -11,7 +11,7 @@ import importlib.util
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.resizing import bounded, resized
+from saliency.refinement.resizing import bounded, resized
 
 Map = NDArray[np.float32]
 

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.masks import Filters, apply_rule, filter_mask
-from data.seeds import torch_stream
+from data.images.masks import Filters, apply_rule, filter_mask
+from data.runtime.seeds import torch_stream
 from directions.direction import Direction
 from directions.generators import Generator, Latents, load_generator
-from directions.scores import MAX_AREA
-from saliency.baselines import rbd
-from saliency.segmenter import Segmenter
+from directions.scoring.scores import MAX_AREA
+from saliency.baselines.classical import rbd
+from saliency.inference.segmenter import Segmenter
 
 Mask = NDArray[np.bool_]
 Judge = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -26,14 +26,14 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from data.masks import DEFAULT_THRESHOLDS
-from data.seeds import torch_stream
-from directions.background import BackgroundScorer, Candidate, best
-from directions.closed_form import sefa
-from directions.deformator import random_directions
+from data.images.masks import DEFAULT_THRESHOLDS
+from data.runtime.seeds import torch_stream
 from directions.direction import load_direction
 from directions.generators import Generator, load_generator
-from directions.scores import Score, mask_overlap
+from directions.scoring.background import BackgroundScorer, Candidate, best
+from directions.scoring.scores import Score, mask_overlap
+from directions.search.closed_form import sefa
+from directions.search.deformator import random_directions
 from directions.testbed import make_test_bed
 
 RULES = ("intensity",)
@@ -94,7 +94,7 @@ def highest_false(formula: Score, seed: int, samples: int) -> float:
 
 def on_compact(seed: int, samples: int) -> dict[str, tuple[float, str, float, float, float]]:
     """The embedded generator."""
-    from saliency.segmenter import Segmenter
+    from saliency.inference.segmenter import Segmenter
 
     generator, segmenter = load_generator("compact"), Segmenter.from_pretrained("default", "cpu")
 

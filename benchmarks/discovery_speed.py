@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from directions.generators import Generator, NetworkGenerator, load_generator
-from directions.search import DiscoverConfig, Discovery, draw_shifts
+from directions.search.loop import DiscoverConfig, Discovery, draw_shifts
 
 FASTER, ALIKE = 2.0, 0.05
 

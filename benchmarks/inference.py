@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from skimage import data
 
-from saliency.folding import folded
-from saliency.refine import REFINERS
-from saliency.segmenter import load_segmenter
-from saliency.views import QUALITIES
+from saliency.inference.folding import folded
+from saliency.inference.predict import load_segmenter
+from saliency.inference.views import QUALITIES
+from saliency.refinement.registry import REFINERS
 
 REPEATS = 5
 

@@ -79,9 +79,9 @@ def _import_all() -> None:
     import albumentations  # noqa: F401
     import segmentation_models_pytorch  # noqa: F401
 
+    import saliency.inference.segmenter
     import saliency.pipeline
-    import saliency.segmenter
-    import saliency.self_training  # noqa: F401
+    import saliency.self_training.rounds  # noqa: F401
 
 
 def _all_stages(

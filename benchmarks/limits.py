@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from skimage import data
 from torch import Tensor
 
-from data.sheets import save_sheet
-from saliency.confidence import confidence
+from data.images.sheets import save_sheet
 from saliency.foundation.images import to_rgb
-from saliency.segmenter import Segmenter
+from saliency.inference.confidence import confidence
+from saliency.inference.segmenter import Segmenter
 
 PICTURES = (
     *("astronaut", "cat", "coffee", "rocket", "camera", "coins", "clock", "retina"),

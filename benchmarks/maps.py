@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from data.benchmarks import Pair
+    from data.benchmarks.folders import BenchmarkPair
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 TOLERANCE = 1e-6
@@ -34,16 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> 
     parser.add_argument("--count", type=int, default=300, help="photos, evenly spaced by name")
 
 
-def spread(benchmark: Path, count: int) -> list[Pair]:
+def spread(benchmark: Path, count: int) -> list[BenchmarkPair]:
     """``count`` pairs of a benchmark, evenly spaced; all, where it has no more."""
-    from data.benchmarks import find_pairs
+    from data.benchmarks.folders import find_pairs
 
     pairs = find_pairs(benchmark)
     places = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
     return [pairs[place] for place in places]
 
 
-def written_maps(pairs: list[Pair], maps: Path | None, scratch: Path) -> Path:
+def written_maps(pairs: list[BenchmarkPair], maps: Path | None, scratch: Path) -> Path:
     """A folder with an 8-bit map of each pair: ``maps``, or what `saliency predict` writes."""
     if maps is not None:
         return maps
@@ -53,14 +53,15 @@ def written_maps(pairs: list[Pair], maps: Path | None, scratch: Path) -> Path:
     return scratch / "maps"
 
 
-def reader(maps: Path | None) -> Callable[[Pair], NDArray[np.float32]]:
+def reader(maps: Path | None) -> Callable[[BenchmarkPair], NDArray[np.float32]]:
     """Gives each pair's map in [0, 1]: read from ``maps``, or predicted and not rounded."""
-    from data.benchmarks import read_grey
+    from data.benchmarks.folders import read_grey
 
     if maps is not None:
         return lambda pair: read_grey(maps / f"{pair.name}.png")
     from saliency.foundation.images import to_rgb
-    from saliency.segmenter import DEFAULT_MODEL, Segmenter
+    from saliency.inference.segmenter import Segmenter
+    from saliency.inference.shipped import DEFAULT_MODEL
 
     segmenter = Segmenter.from_pretrained(DEFAULT_MODEL, "cpu")
     return lambda pair: segmenter.predict(to_rgb(pair.image))

@@ -31,12 +31,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.masks import Filters, apply_rule, filter_mask
-from data.seeds import torch_stream
+from data.images.masks import Filters, apply_rule, filter_mask
+from data.runtime.seeds import torch_stream
 from directions import testbed
 from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
-from directions.search import Discovery
+from directions.search.loop import Discovery
 from directions.testbed import TestBed, Variant, make_test_bed
 from saliency.foundation.errors import NotFoundInGeneratorError
 

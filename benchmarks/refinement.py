@@ -31,20 +31,27 @@ import scipy.sparse.linalg
 from dense_crf import INSTALL, dense_crf, installed
 from numpy.typing import NDArray
 
-from data.benchmarks import find_pairs
-from data.composites import composites
+from data.benchmarks.folders import find_pairs
+from data.images.composites import composites
 from eval.benchmark import score
 from eval.metrics.boundary_f import boundary_f
 from eval.protocols import get_protocol
 from saliency.foundation.images import to_rgb
-from saliency.refine import REFINERS, bilateral, grabcut, grabcut_fine, guided
-from saliency.segmenter import Segmenter
-from saliency.views import QUALITIES
+from saliency.inference.segmenter import Segmenter
+from saliency.inference.views import QUALITIES
+from saliency.refinement.bilateral import bilateral
+from saliency.refinement.grabcut import grabcut_mask, grabcut_mask_fine
+from saliency.refinement.guided import guided
+from saliency.refinement.registry import REFINERS
 
 Map = NDArray[np.float32]
 Refiner = Callable[[NDArray[np.uint8], Map], Map]
 
-ALL: dict[str, Refiner] = {**REFINERS, "the cut alone": grabcut, "the fine cut": grabcut_fine}
+ALL: dict[str, Refiner] = {
+    **REFINERS,
+    "the cut alone": grabcut_mask,
+    "the fine cut": grabcut_mask_fine,
+}
 if installed():
     ALL["dense CRF"] = dense_crf
 else:
@@ -103,7 +110,7 @@ def alternatives() -> dict[str, Refiner]:
         for steps, srgb in ((1, 5), (3, 5), (10, 3), (10, 13)):
             found[f"dense CRF {steps} {srgb}"] = partial(dense_crf, steps=steps, srgb=srgb)
     for low, high in ((0.5, 0.5), (0.75, 0.75), (0.9, 0.1)):
-        found[f"grabcut {low} {high}"] = partial(grabcut, low=low, high=high)
+        found[f"grabcut {low} {high}"] = partial(grabcut_mask, low=low, high=high)
     return found
 
 

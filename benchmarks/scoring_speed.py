@@ -121,7 +121,7 @@ def peak_memory(listing: Path, count: int) -> int:
 
 def score_and_measure(listing: Path, count: int) -> int:
     """Score the pairs listed, over and over until ``count``; the process's peak memory in kB."""
-    from data.benchmarks import read_grey, read_mask
+    from data.benchmarks.folders import read_grey, read_mask
     from eval.images import ImageMetrics
     from eval.protocols import PROTOCOLS
 
@@ -145,7 +145,7 @@ def measure_speed(options: argparse.Namespace, listing: Path, turns: range) -> l
     import torch
     from compare_biggans_are_watching import scores, their_module
 
-    from data.benchmarks import read_grey, read_mask
+    from data.benchmarks.folders import read_grey, read_mask
     from eval.protocols import get_protocol
 
     images = [(read_grey(a), read_mask(b)) for a, b in json.loads(listing.read_text())]

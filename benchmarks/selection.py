@@ -3,9 +3,9 @@
     python benchmarks/selection.py OBJECTS PHOTOS --model default --model DIR --size 128 --size 224
 
 One line for each segmenter, size and refiner. `composite IoU`: on held-out cut-outs of the photos
-in OBJECTS pasted over those in PHOTOS (`data/composites.py`). `flip` and `scale`: soft IoU between
-the maps of a photo of PHOTOS and of its mirror image, or of its half-size version: a segmenter that
-knows what it sees says the same of both.
+in OBJECTS pasted over those in PHOTOS (`data/images/composites.py`). `flip` and `scale`: soft IoU
+between the maps of a photo of PHOTOS and of its mirror image, or of its half-size version: a
+segmenter that knows what it sees says the same of both.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.composites import composites
-from data.photos import list_photos
+from data.images.composites import composites
+from data.images.photos import list_photos
 from saliency.foundation.images import to_rgb
-from saliency.refine import REFINERS
-from saliency.segmenter import Segmenter
+from saliency.inference.segmenter import Segmenter
+from saliency.refinement.registry import REFINERS
 
 Map = NDArray[np.float32]
 Photo = NDArray[np.uint8]

@@ -5,7 +5,7 @@
 The three take turns on the same images; medians, and the ratio to the last. On a CPU that does not
 multiply bfloat16 natively the last is float32. Then the CPU time of steps as they are done, in
 processes of their own that take turns: as the C library frees memory, and as `saliency train` keeps
-it (`data/memory.py`).
+it (`data/runtime/memory.py`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from unittest.mock import patch
 
 import torch
 
-from data.precision import mixed_precision
-from saliency.training import Trainer
-from saliency.training_settings import TrainConfig
+from data.runtime.precision import mixed_precision
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import Trainer
 
 TURNS = 6
 Precision = Callable[[torch.device], AbstractContextManager[None]]
@@ -48,7 +48,7 @@ def main() -> None:
     for turn in range(TURNS):
         for name, precision in PRECISIONS.items():
             start = time.perf_counter()
-            with patch("saliency.training.mixed_precision", precision):
+            with patch("saliency.training.trainer.mixed_precision", precision):
                 trainers[name].step(images, masks)
             if turn:
                 times[name].append(time.perf_counter() - start)
@@ -62,8 +62,8 @@ def main() -> None:
 
 STEPS = """
 import resource, sys, torch
-from data.memory import keep_freed_memory
-from saliency.training import Trainer
+from data.runtime.memory import keep_freed_memory
+from saliency.training.trainer import Trainer
 from saliency.training_settings import TrainConfig
 keep, size, batch = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if keep:

@@ -20,12 +20,12 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from data.config import SamplingConfig
-from data.files import claimed
-from data.masks import Filters, apply_rule, border_share, filter_mask
-from data.pairs import Pair, read_note, total_rejections, write_shard
-from data.progress import progress
-from data.seeds import torch_stream
-from data.threads import single_threaded_pool
+from data.images.masks import Filters, apply_rule, border_share, filter_mask
+from data.runtime.progress import progress
+from data.runtime.seeds import torch_stream
+from data.runtime.threads import single_threaded_pool
+from data.store.files import claimed
+from data.store.pairs import Pair, read_note, total_rejections, write_shard
 from saliency.foundation.errors import NotFoundInGeneratorError
 
 BLOCK = 64
@@ -127,12 +127,12 @@ class SynthConfig(SamplingConfig):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Masking:
     """How a mask comes about: the shift, the rule, the filters.
 
     Attributes:
         shift: (latent_dim,).
-        mask_rule: see :mod:`data.masks`.
+        mask_rule: see :mod:`data.images.masks`.
         threshold: of the rule.
         filters: which masks are kept.
     """
@@ -166,7 +166,7 @@ class SynthReport:
 @torch.no_grad()
 def make_block(
     generator: PairGenerator,
-    recipe: Recipe,
+    recipe: Masking,
     seed: int,
     block: int,
     source: LatentSource | None = None,
@@ -204,7 +204,7 @@ def make_block(
 
 def synthesise(
     generator: PairGenerator,
-    recipe: Recipe | Sequence[Recipe],
+    recipe: Masking | Sequence[Masking],
     config: SynthConfig,
     out: Path,
     source: LatentSource | None = None,
@@ -224,7 +224,7 @@ def synthesise(
         NotFoundInGeneratorError: fewer than one in fifty samples survive the filters.
         OutputConflictError: ``out`` belongs to another configuration.
     """
-    recipes = (recipe,) if isinstance(recipe, Recipe) else tuple(recipe)
+    recipes = (recipe,) if isinstance(recipe, Masking) else tuple(recipe)
     settings = {
         **config.settings(),
         **(made_from or {}),
@@ -235,7 +235,7 @@ def synthesise(
         return _synthesise(generator, recipes, config, out, source)
 
 
-def _digest(recipes: Sequence[Recipe], source: LatentSource | None, seed: int) -> str:
+def _digest(recipes: Sequence[Masking], source: LatentSource | None, seed: int) -> str:
     """SHA-256 of what decides masks, and of the first latents of a source of its own."""
     digest = hashlib.sha256()
     for recipe in recipes:
@@ -250,7 +250,7 @@ def _digest(recipes: Sequence[Recipe], source: LatentSource | None, seed: int) -
 
 def _synthesise(
     generator: PairGenerator,
-    recipes: Sequence[Recipe],
+    recipes: Sequence[Masking],
     config: SynthConfig,
     out: Path,
     source: LatentSource | None,

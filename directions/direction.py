@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.files import load_tensors, save_tensors
-from data.masks import DEFAULT_THRESHOLDS
+from data.images.masks import DEFAULT_THRESHOLDS
+from data.store.files import load_tensors, save_tensors
 from directions.generators import Generator
 from saliency.foundation.artifacts import made_file
 from saliency.foundation.errors import InputError

@@ -1,9 +1,9 @@
 """`discover`: from a generator to its background-removal shift, without a person looking.
 
-Search for interpretable directions (:mod:`directions.search`), score them as background removers
-(:mod:`directions.background`), refine the best by gradient (:mod:`directions.refinement`), choose
-sign, magnitude and mask rule together, and keep the refined one only where it scores better on
-samples that it was not refined on.
+Search for interpretable directions (:mod:`directions.search.loop`), score them as background
+removers (:mod:`directions.scoring.background`), refine the best by gradient
+(:mod:`directions.scoring.refinement`), choose sign, magnitude and mask rule together, and keep the
+refined one only where it scores better on samples that it was not refined on.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from data.config import code_version
-from data.files import claimed, read_record, save_tensors, write_json
-from data.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
-from data.seeds import torch_stream
-from data.sheets import save_sheet
-from directions.background import BackgroundScorer, Candidate, best, score_curves
+from data.images.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
+from data.images.sheets import save_sheet
+from data.runtime.seeds import torch_stream
+from data.store.files import claimed, read_record, save_tensors, write_json
 from directions.direction import Direction, unit
-from directions.gallery import write_gallery
+from directions.gallery.page import write_gallery
 from directions.generators import Generator
-from directions.refinement import LATE, refine
-from directions.search import DiscoverConfig, Discovery, train_directions
+from directions.scoring.background import BackgroundScorer, Candidate, best, score_curves
+from directions.scoring.refinement import LATE, refine
+from directions.search.loop import DiscoverConfig, Discovery, train_directions
 from saliency.foundation.errors import NotFoundInGeneratorError, UsageError
 
 __all__ = ["DiscoverConfig", "DiscoverReport", "discover"]

@@ -7,7 +7,7 @@ ones and with the latent space's own coordinates, by
   over 100 random batches. A reconstructor of its own is trained for each set of directions, with
   the same number of steps, and the set held fixed. Both images of a pair have the same class
   (the released code draws one for each);
-* DVN, direction variation naturalness: see :mod:`directions.naturalness`.
+* DVN, direction variation naturalness: see :mod:`directions.scoring.naturalness`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pydantic import Field
 from torch import Tensor
 
 from data.config import StageConfig
-from data.files import RUN_FILE, claimed, read_json, read_record, write_json
-from data.progress import progress
-from data.seeds import torch_stream
-from directions.deformator import FixedDirections, coordinate_directions, random_directions
+from data.runtime.progress import progress
+from data.runtime.seeds import torch_stream
+from data.store.files import RUN_FILE, claimed, read_json, read_record, write_json
 from directions.direction import read_directions
 from directions.generators import Generator
-from directions.naturalness import naturalness
-from directions.search import DiscoverConfig, train_directions
+from directions.scoring.naturalness import naturalness
+from directions.search.deformator import FixedDirections, coordinate_directions, random_directions
+from directions.search.loop import DiscoverConfig, train_directions
 from saliency.foundation.errors import InputError
 
 RCA_BATCHES = 100
@@ -154,7 +154,7 @@ class DiscoveredRun:
 
     Attributes:
         directions: unit rows (K, latent_dim).
-        settings: of :class:`~directions.search.DiscoverConfig`.
+        settings: of :class:`~directions.search.loop.DiscoverConfig`.
         background: background-removal score of each scored direction.
     """
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from data.config import code_version
-from data.files import RUN_FILE, claimed, read_json
-from data.masks import DEFAULT_THRESHOLDS
-from directions.background import Candidate, best
+from data.images.masks import DEFAULT_THRESHOLDS
+from data.store.files import RUN_FILE, claimed, read_json
 from directions.direction import Direction, read_directions, unit
+from directions.scoring.background import Candidate, best
 from saliency.foundation.errors import InputError, UsageError
 
 

@@ -27,7 +27,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from data.seeds import torch_stream
+from data.runtime.seeds import torch_stream
 from directions.generators.base import Latents, NetworkGenerator, fingerprint
 from saliency.foundation.errors import InputError
 

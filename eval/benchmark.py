@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data.benchmarks import (
-    Pair,
+from data.benchmarks.folders import (
+    BenchmarkPair,
     benchmark_name,
     fingerprint,
     listing,
@@ -23,8 +23,8 @@ from data.benchmarks import (
     unreadable,
 )
 from data.config import code_version
-from data.files import check_writable, replacing, write_json
-from data.progress import progress as progress_bar
+from data.runtime.progress import progress as progress_bar
+from data.store.files import check_writable, replacing, write_json
 from eval.bootstrap import BOOTSTRAP_SAMPLES
 from eval.images import ImageMetrics
 from eval.protocols import Protocol
@@ -41,7 +41,7 @@ CONFIDENCE = 0.95
 
 def score(
     predict: Predictor,
-    pairs: Sequence[Pair],
+    pairs: Sequence[BenchmarkPair],
     protocols: Sequence[Protocol],
     progress: bool = True,
     *,
@@ -61,7 +61,7 @@ def score(
     Args:
         predict: the method: a function from a photo's path to its saliency map, float32 (H, W) in
             [0, 1]. :func:`saved_maps` makes such a function of a folder of maps.
-        pairs: photos and their masks (:func:`data.benchmarks.find_pairs`).
+        pairs: photos and their masks (:func:`data.benchmarks.folders.find_pairs`).
         protocols: at least one protocol; all of them see the same maps.
         progress: if True, show a progress bar on stderr.
         benchmark: the benchmark's name in the result; by default, the name of its folder.
@@ -119,7 +119,10 @@ def score(
 
 
 def _one_pass(
-    predict: Predictor, pairs: Sequence[Pair], metrics: Sequence[ImageMetrics], progress: bool
+    predict: Predictor,
+    pairs: Sequence[BenchmarkPair],
+    metrics: Sequence[ImageMetrics],
+    progress: bool,
 ) -> None:
     """Compute every map once, and add it to the metrics of every protocol."""
     bar = progress_bar(len(pairs), unit="img", label="score") if progress else None
@@ -135,13 +138,13 @@ def _one_pass(
                 bar.update()
 
 
-def _map_and_truth(predict: Predictor, pair: Pair) -> tuple[SaliencyMap, SaliencyMap]:
+def _map_and_truth(predict: Predictor, pair: BenchmarkPair) -> tuple[SaliencyMap, SaliencyMap]:
     """The saliency map of a photo and its ground truth, both of the same size."""
     truth = read_mask(pair.mask)
     return resize_map(predict(pair.image), truth.shape, pair.name), truth
 
 
-def _all_unreadable(first: InputError, pairs: Sequence[Pair]) -> InputError:
+def _all_unreadable(first: InputError, pairs: Sequence[BenchmarkPair]) -> InputError:
     """One error that names the first unreadable file and all later ones."""
     problems = unreadable(pairs)
     if str(first) not in problems:
@@ -165,7 +168,7 @@ def _result(metrics: ImageMetrics, common: Result, seed: int, samples: int) -> R
     }
 
 
-def saved_maps(folder: Path | str, pairs: Sequence[Pair]) -> Predictor:
+def saved_maps(folder: Path | str, pairs: Sequence[BenchmarkPair]) -> Predictor:
     """Read the saliency maps of any method from a folder.
 
     A map is a grey image, 8 or 16 bit, whose file name without its suffix is that of the photo: for
@@ -187,7 +190,7 @@ def saved_maps(folder: Path | str, pairs: Sequence[Pair]) -> Predictor:
     return lambda photo: read_grey(maps[photo])
 
 
-def _find_maps(folder: Path, pairs: Sequence[Pair]) -> dict[Path, Path]:
+def _find_maps(folder: Path, pairs: Sequence[BenchmarkPair]) -> dict[Path, Path]:
     """Find the map of each photo: the photo's path to the map's path."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; a folder of saliency maps is needed")

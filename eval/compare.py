@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.files import read_json
+from data.store.files import read_json
 from eval.benchmark import CONFIDENCE, table_path
 from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.metrics.f_measure import f_measure

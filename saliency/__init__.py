@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from saliency.cutting.cut_out import cut_out as cut_out
     from saliency.foundation.errors import ImageError as ImageError
     from saliency.foundation.errors import SaliencyError as SaliencyError
-    from saliency.segmenter import Segmenter as Segmenter
-    from saliency.segmenter import predict_mask as predict_mask
+    from saliency.inference.predict import predict_mask as predict_mask
+    from saliency.inference.segmenter import Segmenter as Segmenter
 
 _HOMES = {
     "ImageError": "saliency.foundation.errors",
     "SaliencyError": "saliency.foundation.errors",
-    "Segmenter": "saliency.segmenter",
+    "Segmenter": "saliency.inference.segmenter",
     "cut_out": "saliency.cutting.cut_out",
-    "predict_mask": "saliency.segmenter",
+    "predict_mask": "saliency.inference.predict",
 }
 
 __all__ = ["ImageError", "SaliencyError", "Segmenter", "cut_out", "predict_mask"]

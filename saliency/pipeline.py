@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydantic import Field
 
-from data.benchmarks import Pair, find_pairs
+from data.benchmarks.folders import BenchmarkPair, find_pairs
 from data.config import StageConfig
-from data.files import claimed, replacing, write_json
-from data.pairs import PairFolder
-from data.seeds import torch_stream
-from data.sheets import save_sheet
+from data.images.sheets import save_sheet
+from data.runtime.seeds import torch_stream
+from data.store.files import claimed, replacing, write_json
+from data.store.pairs import PairFolder
 from data.synthesis import SynthConfig, synthesise
 from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator
+from directions.masking import masking_from
 from eval.benchmark import score
 from eval.protocols import get_protocol
 from saliency.foundation.errors import UsageError
 from saliency.foundation.images import to_rgb
-from saliency.mask_recipe import recipe_of
-from saliency.pair_stream import split_pairs
-from saliency.segmenter import Segmenter
-from saliency.training import train_segmenter
-from saliency.training_settings import TrainConfig
+from saliency.inference.segmenter import Segmenter
+from saliency.training.pair_stream import split_pairs
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import train_segmenter
 
 QUICK: dict[str, dict[str, Any]] = {
     "discover": {"steps": 100, "samples": 16, "refine_steps": 60, "directions": 24},
@@ -100,7 +100,7 @@ def _run(
     config: RunConfig,
     out: Path,
     quick: bool,
-    photos_and_masks: list[Pair] | None,
+    photos_and_masks: list[BenchmarkPair] | None,
     benchmark: Path | None,
 ) -> RunReport:
     """All stages, one after the other."""
@@ -120,7 +120,7 @@ def _run(
     synth = SynthConfig.build({**common, **presets["synth"]})
     pairs_folder = out / "pairs"
     made_from = {"direction_sha256": found.direction.digest()}
-    recipe = recipe_of(found.direction, synth)
+    recipe = masking_from(found.direction, synth)
     made = synthesise(generator, recipe, synth, pairs_folder, made_from=made_from)
     stages["synth"] = f"{made.pairs} pairs, {made.survival:.0%} of samples survive the filters"
 
@@ -154,7 +154,7 @@ def _run(
     return RunReport(stages, segmenter_folder, picture, result)
 
 
-def export_pairs(pairs: PairFolder, indices: list[int], folder: Path) -> list[Pair]:
+def export_pairs(pairs: PairFolder, indices: list[int], folder: Path) -> list[BenchmarkPair]:
     """Write pairs as PNG files in the layout of a benchmark (images/ and masks/)."""
     for index in indices:
         pair = pairs[index]
@@ -170,7 +170,7 @@ def draw_picture(
     generator: Generator, direction: Direction, segmenter: Segmenter, path: Path
 ) -> None:
     """Generated, shifted, masked; then photos and their predicted masks."""
-    from data.masks import apply_rule
+    from data.images.masks import apply_rule
 
     latents = generator.sample(8, torch_stream("picture"))
 

@@ -13,16 +13,17 @@ import torch
 from PIL import Image
 from planted import make_generator, planted_direction
 
-from data.masks import Filters
-from data.pairs import Pair, write_shard
-from data.synthesis import Recipe
+from data.images.masks import Filters
+from data.store.pairs import Pair, write_shard
+from data.synthesis import Masking
 from directions.direction import Direction
 from directions.generators import Generator, NetworkGenerator
-from directions.generators.compact import CompactGenerator
+from directions.generators.families.compact import CompactGenerator
 from saliency.cli import main
-from saliency.segmenter import Segmenter, build_network
-from saliency.segmenter_config import SegmenterConfig
-from saliency.self_training_settings import SelfTrainConfig
+from saliency.inference.config import SegmenterConfig
+from saliency.inference.network import build_network
+from saliency.inference.segmenter import Segmenter
+from saliency.self_training.settings import SelfTrainConfig
 
 TINY_ENCODER = "tu-mobilenetv3_small_050"
 TESTS = Path(__file__).parent
@@ -133,8 +134,8 @@ def compact() -> Generator:
 
 
 @pytest.fixture(scope="session")
-def planted_recipe() -> Recipe:
-    return Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters())
+def planted_recipe() -> Masking:
+    return Masking(6.0 * planted_direction(), "intensity", 0.95, Filters())
 
 
 @pytest.fixture

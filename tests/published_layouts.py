@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from directions.generators.base import Generator
-from directions.generators.dcgan import DCGAN
+from directions.generators.families.dcgan import DCGAN
+from directions.generators.families.proggan import PROGGAN
+from directions.generators.families.sngan import SNGAN
+from directions.generators.families.stylegan2 import STYLEGAN2
 from directions.generators.family import Family, Sampling
-from directions.generators.proggan import PROGGAN
-from directions.generators.sngan import SNGAN
-from directions.generators.stylegan2 import STYLEGAN2
 
 Shapes = dict[str, tuple[int, ...]]
 FAMILIES = (DCGAN, PROGGAN, SNGAN, STYLEGAN2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.benchmarks import Pair, find_pairs
+from data.benchmarks.folders import BenchmarkPair, find_pairs
 from saliency.foundation.images import to_rgb
 
 VOID = {"meta", "img", "br", "input", "hr", "link"}
@@ -46,7 +46,7 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-def make_benchmark(folder: Path, count: int) -> list[Pair]:
+def make_benchmark(folder: Path, count: int) -> list[BenchmarkPair]:
     """Discs on dark ground, and one photo whose name is not harmless (a / cannot be in it)."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:30, :40]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.augment import apply_seeded, augmentation, repaint
+from data.images.augment import apply_seeded, augmentation, repaint
 
 
 def dark_disc(side: int = 48) -> tuple[np.ndarray, np.ndarray]:

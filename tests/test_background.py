@@ -6,11 +6,11 @@ import torch
 from planted import make_generator, planted_direction
 from torch import Tensor
 
-from data.masks import Filters
-from directions.background import BackgroundScorer, best
+from data.images.masks import Filters
 from directions.generators import Generator
-from directions.refinement import EARLY, LATE, plateau_loss, refine
-from directions.scores import affine_gain, edge_objective, edges, mask_overlap
+from directions.scoring.background import BackgroundScorer, best
+from directions.scoring.refinement import EARLY, LATE, plateau_loss, refine
+from directions.scoring.scores import affine_gain, edge_objective, edges, mask_overlap
 
 SIDE = 32
 

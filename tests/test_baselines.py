@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
-from saliency.baselines import BASELINES, centre_prior, get_baseline, stretch
-from saliency.robust_background import (
+from saliency.baselines.classical import BASELINES, centre_prior, get_baseline, stretch
+from saliency.baselines.robust_background import (
     Bandwidths,
     boundary_connectivity,
     optimise,
@@ -100,7 +100,7 @@ def test_rbd_leaves_other_cores_to_training(monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(blas_threads())
         return optimise(*given)
 
-    monkeypatch.setattr("saliency.robust_background.optimise", watched)
+    monkeypatch.setattr("saliency.baselines.robust_background.optimise", watched)
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
         robust_background(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.benchmarks import (
+from data.benchmarks.folders import (
     benchmark_name,
     find_pairs,
     fingerprint,
@@ -16,7 +16,7 @@ from data.benchmarks import (
     read_mask,
     unreadable,
 )
-from data.files import sha256_of
+from data.store.files import sha256_of
 from saliency.foundation.errors import InputError
 
 

@@ -19,22 +19,24 @@ from planted import make_generator
 from readers import gradient
 
 import saliency
-from data.files import claimed, replacing
-from data.locks import TEMPORARY, temporary_folder
-from data.pairs import PairFolder
-from data.synthesis import Recipe, SynthConfig, synthesise
-from data.threads import single_threaded_pool
-from directions.gan_training import GanTrainer, GeneratorTrainConfig
+from data.runtime.threads import single_threaded_pool
+from data.store.files import claimed, replacing
+from data.store.locks import TEMPORARY, temporary_folder
+from data.store.pairs import PairFolder
+from data.synthesis import Masking, SynthConfig, synthesise
 from directions.generators import load_generator
-from saliency.baselines import BASELINES
+from directions.training.trainer import GanTrainer, GeneratorTrainConfig
+from saliency.baselines.classical import BASELINES
 from saliency.foundation.errors import OutputConflictError, SegmenterError, UsageError
-from saliency.label_stream import Material
-from saliency.labelling import Labeller, label_photos
-from saliency.segmenter import Segmenter, build_network, load_segmenter
-from saliency.segmenter_config import SegmenterConfig
-from saliency.self_training import self_train
-from saliency.training import train_segmenter
-from saliency.training_settings import TrainConfig
+from saliency.inference.config import SegmenterConfig
+from saliency.inference.network import build_network
+from saliency.inference.predict import load_segmenter
+from saliency.inference.segmenter import Segmenter
+from saliency.self_training.label_stream import Material
+from saliency.self_training.labelling import Labeller, label_photos
+from saliency.self_training.rounds import self_train
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import train_segmenter
 
 CPU = torch.device("cpu")
 TINY = {
@@ -65,14 +67,14 @@ def test_training_into_a_folder_of_other_settings_is_refused_and_changes_nothing
 
 
 def test_synthesis_does_not_hand_back_another_configurations_pairs(
-    tmp_path: Path, planted_recipe: Recipe
+    tmp_path: Path, planted_recipe: Masking
 ) -> None:
     generator = make_generator(16)
     synthesise(generator, planted_recipe, SynthConfig(count=10), tmp_path)
     before = digests(tmp_path)
     with pytest.raises(OutputConflictError, match="seed 0, not 1"):
         synthesise(generator, planted_recipe, SynthConfig(count=10, seed=1), tmp_path)
-    other = Recipe(-planted_recipe.shift, "intensity", 0.95, planted_recipe.filters)
+    other = Masking(-planted_recipe.shift, "intensity", 0.95, planted_recipe.filters)
     with pytest.raises(OutputConflictError, match="recipe_sha256"):
         synthesise(generator, other, SynthConfig(count=10), tmp_path)
     assert digests(tmp_path) == before
@@ -96,7 +98,7 @@ def test_labels_of_another_teacher_are_not_taken(
 
 HOLDER = """
 import sys, time
-from data.files import claimed
+from data.store.files import claimed
 with claimed(sys.argv[1], "test", {}):
     print("held", flush=True)
     time.sleep(60)
@@ -149,7 +151,7 @@ def process_state() -> dict[str, object]:
 
 
 def test_stages_leave_the_process_as_it_was_also_when_they_fail(
-    disc_pairs: Path, tmp_path: Path, planted_recipe: Recipe, tiny_model: Path
+    disc_pairs: Path, tmp_path: Path, planted_recipe: Masking, tiny_model: Path
 ) -> None:
     segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
 
@@ -251,7 +253,7 @@ def killed(program: str, *arguments: str) -> None:
 
 HALF_WRITTEN = """
 import os, signal, sys
-from data.files import replacing
+from data.store.files import replacing
 with replacing(sys.argv[1]) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -259,21 +261,21 @@ with replacing(sys.argv[1]) as temporary:
 HALF_UNPACKED = """
 import os, signal, sys
 from pathlib import Path
-from data.locks import temporary_folder
+from data.store.locks import temporary_folder
 with temporary_folder(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
 WITH_A_CHILD = """
 import os, signal, sys, time
-from data.files import claimed
+from data.store.files import claimed
 with claimed(sys.argv[1], "test", {}):
     if os.fork() == 0:
         time.sleep(20)
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-WRITES = "import sys; from data.files import write_text; write_text(sys.argv[1], 'whole')"
+WRITES = "import sys; from data.store.files import write_text; write_text(sys.argv[1], 'whole')"
 
 
 def test_what_a_killed_process_left_goes_when_the_next_writes_there(tmp_path: Path) -> None:

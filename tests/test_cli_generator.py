@@ -15,9 +15,9 @@ from data.synthesis import SynthConfig
 from directions.discovery import DiscoverConfig
 from directions.generators import FAMILIES, load_generator
 from directions.generators.classes import class_names, parse_classes
-from directions.generators.official import official_path, official_weights
+from directions.generators.files.official import official_path, official_weights
 from saliency.cli import main
-from saliency.cli.sources import as_discovered, sampled_generator
+from saliency.cli.shared.sources import as_discovered, sampled_generator
 from saliency.foundation.errors import UsageError
 
 

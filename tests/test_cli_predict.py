@@ -15,7 +15,7 @@ from test_colours import ADOBE, grey_profile
 from saliency import cut_out
 from saliency.cli import main
 from saliency.foundation.images import to_rgb
-from saliency.outputs import output_names, read_mark
+from saliency.prediction.outputs import output_names, read_mark
 
 
 class Done:

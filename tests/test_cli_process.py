@@ -16,7 +16,7 @@ import os, signal, sys, time
 # a shell's background jobs ignore Ctrl-C, and so do the programs that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from saliency import cli
-from data.files import replacing
+from data.store.files import replacing
 
 def wait(words):
     with replacing(sys.argv[1]) as temporary:

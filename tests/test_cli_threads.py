@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from saliency import cli
-from saliency.cli.process import SPINS
+from saliency.cli.shared.process import SPINS
 
 ASKED = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "7"}
 

@@ -7,12 +7,12 @@ from planted import make_generator
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from directions.closed_form import first_layers, ganspace, initial_directions, sefa, start_at
-from directions.deformator import Deformator
 from directions.generators import NetworkGenerator
-from directions.generators.compact import CompactGenerator
-from directions.generators.dcgan import DCGANGenerator
-from directions.search import DiscoverConfig, Discovery
+from directions.generators.families.compact import CompactGenerator
+from directions.generators.families.dcgan import DCGANGenerator
+from directions.search.closed_form import first_layers, ganspace, initial_directions, sefa, start_at
+from directions.search.deformator import Deformator
+from directions.search.loop import DiscoverConfig, Discovery
 from saliency.foundation.errors import InputError
 
 DIMS = 6

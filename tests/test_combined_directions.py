@@ -9,8 +9,8 @@ from conftest import TESTS
 from planted import make_generator, planted_direction
 
 from data import synthesis
-from data.pairs import PairFolder
-from data.synthesis import Recipe, SynthConfig, make_block, synthesise
+from data.store.pairs import PairFolder
+from data.synthesis import Masking, SynthConfig, make_block, synthesise
 from directions.direction import Direction
 from saliency.cli import main
 from saliency.cli.synth import sampled_alike
@@ -33,7 +33,7 @@ def direction(magnitude: float = 6.0, **found_with: object) -> Direction:
     )  # fmt: skip
 
 
-def test_recipes_take_turns(tmp_path: Path, planted_recipe: Recipe) -> None:
+def test_recipes_take_turns(tmp_path: Path, planted_recipe: Masking) -> None:
     generator, stricter = make_generator(16), replace(planted_recipe, threshold=0.5)
     recipes = [planted_recipe, stricter]
     for workers in (1, 3):
@@ -55,7 +55,7 @@ def test_recipes_take_turns(tmp_path: Path, planted_recipe: Recipe) -> None:
     assert any((a.mask != b.mask).any() for a, b in zip(*masks, strict=False))
 
 
-def test_one_recipe_is_as_a_list_of_one(tmp_path: Path, planted_recipe: Recipe) -> None:
+def test_one_recipe_is_as_a_list_of_one(tmp_path: Path, planted_recipe: Masking) -> None:
     for name, recipe in (("alone", planted_recipe), ("list", [planted_recipe])):
         synthesise(make_generator(16), recipe, SynthConfig(count=20, workers=1), tmp_path / name)
     alone, listed = (

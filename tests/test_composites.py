@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.composites import Composites, composite, corner, cut_out, cut_outs, empty_ground, paste
+from data.images.composites import (
+    Composites,
+    composite,
+    corner,
+    cut_out,
+    cut_outs,
+    empty_ground,
+    paste,
+)
 from saliency.foundation.errors import InputError, SkippedWarning
 
 

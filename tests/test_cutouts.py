@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.composites import ENLARGED, paste
-from data.pairs import Pair, encode_png, write_shard
-from data.pseudo_labels import PseudoLabel
-from saliency.cutouts import certain_cut_out, labelled_cut_outs, load_cutouts
+from data.images.composites import ENLARGED, paste
+from data.store.pairs import Pair, encode_png, write_shard
+from data.store.pseudo_labels import PseudoLabel
 from saliency.foundation.errors import InputError
+from saliency.training.cutouts import certain_cut_out, labelled_cut_outs, load_cutouts
 
 Y, X = np.mgrid[:64, :64]
 DISC = (Y - 32) ** 2 + (X - 30) ** 2 <= 17**2

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from readers import chunk, gradient, huge_png
 
-from data.pairs import decode_png, encode_png
+from data.store.pairs import decode_png, encode_png
 from saliency.foundation.decoding import open_image
 from saliency.foundation.errors import ImageError, SkippedWarning
 from saliency.foundation.images import to_rgb

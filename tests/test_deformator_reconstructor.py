@@ -5,9 +5,9 @@ import pytest
 import scipy.linalg
 import torch
 
-from directions.deformator import Deformator, DeformatorKind
-from directions.reconstructor import Reconstructor
-from directions.search import DiscoverConfig, draw_shifts
+from directions.search.deformator import Deformator, DeformatorKind
+from directions.search.loop import DiscoverConfig, draw_shifts
+from directions.search.reconstructor import Reconstructor
 from saliency.foundation.errors import InputError
 
 

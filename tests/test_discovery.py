@@ -11,17 +11,17 @@ from PIL import Image
 from planted import LATENT_DIM, PlantedNetwork, planted_direction
 from torch import Tensor
 
-from data.files import load_tensors, load_torch, read_json, save_tensors
-from directions import search
-from directions.background import BackgroundScorer, score_directions
+from data.store.files import load_tensors, load_torch, read_json, save_tensors
 from directions.direction import Direction, load_direction
 from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator, NetworkGenerator, fingerprint, load_generator
-from directions.generators.compact import CompactGenerator
-from directions.generators.store import save_generator
-from directions.refinement import refine
-from directions.scores import border_evened, border_evenness, masked_correlation
-from directions.search import Discovery, train_directions
+from directions.generators.families.compact import CompactGenerator
+from directions.generators.files.store import save_generator
+from directions.scoring.background import BackgroundScorer, score_directions
+from directions.scoring.refinement import refine
+from directions.scoring.scores import border_evened, border_evenness, masked_correlation
+from directions.search import loop as search
+from directions.search.loop import Discovery, train_directions
 from saliency.foundation.errors import InputError, NotFoundInGeneratorError, OutputConflictError
 
 QUICK = {"steps": 6, "batch": 8, "samples": 16, "refine_steps": 100, "directions": 8}

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.benchmarks import PUBLISHED, Archive, Published, find_pairs
-from data.download import download, fetch
-from data.unpack import unpack
+from data.benchmarks.fetching import fetch
+from data.benchmarks.folders import find_pairs
+from data.benchmarks.published import PUBLISHED, Archive, Published
+from data.downloads.download import download
+from data.downloads.unpack import unpack
 from saliency.cli import main
 from saliency.foundation.errors import InputError
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.download import download
-from data.files import load_torch, read_json
-from data.masks import apply_rule
+from data.downloads.download import download
+from data.images.masks import apply_rule
+from data.store.files import load_torch, read_json
 from data.synthesis import SynthConfig
-from directions.generators.compact import CompactGenerator
+from directions.generators.families.compact import CompactGenerator
 from directions.picking import pick
-from saliency.baselines import get_baseline
+from saliency.baselines.classical import get_baseline
 from saliency.foundation.errors import (
     InputError,
     SaliencyError,
@@ -24,9 +24,9 @@ from saliency.foundation.errors import (
     reason_of,
     system_message,
 )
-from saliency.refine import refine
-from saliency.segmenter import predict_mask
-from saliency.training_settings import TrainConfig
+from saliency.inference.predict import predict_mask
+from saliency.refinement.registry import refine
+from saliency.training.settings import TrainConfig
 
 WRONG_SIZE = r"^`size` 33: must be a multiple of 32$"
 WRONG_CONFIGS: dict[str, tuple[Callable[[], object], str]] = {

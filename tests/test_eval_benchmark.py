@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.benchmarks import Pair, find_pairs, fingerprint, read_mask
+from data.benchmarks.folders import BenchmarkPair, find_pairs, fingerprint, read_mask
 from eval.benchmark import resize_map, saved_maps, score, table_path
 from eval.metrics import SaliencyMetrics
 from eval.protocols import PROTOCOLS
@@ -20,7 +20,7 @@ VOYNOV = PROTOCOLS["voynov"]
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
+def pairs(tmp_path: Path) -> list[BenchmarkPair]:
     rng = np.random.default_rng(0)
     folder = tmp_path / "TINY"
     (folder / "images").mkdir(parents=True)
@@ -39,7 +39,7 @@ def brightness(path: Path) -> Any:
     return (to_rgb(path).mean(axis=2) / 255).astype(np.float32)
 
 
-def test_the_result_is_what_the_metrics_say(pairs: list[Pair], tmp_path: Path) -> None:
+def test_the_result_is_what_the_metrics_say(pairs: list[BenchmarkPair], tmp_path: Path) -> None:
     output = tmp_path / "scores" / "tiny.json"
     results = score(brightness, pairs, [VOYNOV], output=output, progress=False)
     expected = SaliencyMetrics(VOYNOV)
@@ -65,7 +65,7 @@ def test_the_result_is_what_the_metrics_say(pairs: list[Pair], tmp_path: Path) -
     ]
 
 
-def test_one_pass_serves_all_protocols(pairs: list[Pair], tmp_path: Path) -> None:
+def test_one_pass_serves_all_protocols(pairs: list[BenchmarkPair], tmp_path: Path) -> None:
     calls: list[Path] = []
 
     def counted(path: Path) -> Any:
@@ -84,7 +84,7 @@ def test_one_pass_serves_all_protocols(pairs: list[Pair], tmp_path: Path) -> Non
 
 
 def test_saved_maps_score_like_the_segmenter_that_made_them(
-    pairs: list[Pair], tmp_path: Path
+    pairs: list[BenchmarkPair], tmp_path: Path
 ) -> None:
     maps = tmp_path / "maps"
     maps.mkdir()
@@ -105,7 +105,7 @@ def test_saved_maps_score_like_the_segmenter_that_made_them(
 
 
 def test_everything_unreadable_is_listed_and_nothing_is_scored(
-    pairs: list[Pair], tmp_path: Path
+    pairs: list[BenchmarkPair], tmp_path: Path
 ) -> None:
     pairs[1].mask.write_bytes(b"")
     pairs[2].image.write_bytes(pairs[2].image.read_bytes()[:150])
@@ -121,7 +121,7 @@ def test_everything_unreadable_is_listed_and_nothing_is_scored(
     assert not output.exists()
 
 
-def test_no_pairs_no_protocol_no_map(pairs: list[Pair]) -> None:
+def test_no_pairs_no_protocol_no_map(pairs: list[BenchmarkPair]) -> None:
     with pytest.raises(InputError, match="no pairs"):
         score(brightness, [], [VOYNOV])
     with pytest.raises(InputError, match="no protocol"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.benchmarks import find_pairs
+from data.benchmarks.folders import find_pairs
 from eval.benchmark import saved_maps, score, table_path
 from eval.compare import compare
 from eval.protocols import PROTOCOLS

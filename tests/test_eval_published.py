@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from report_pages import Page, brightness, make_benchmark
 
-from data.benchmarks import Pair
+from data.benchmarks.folders import BenchmarkPair
 from eval import published
 from eval.benchmark import score
 from eval.protocols import PROTOCOLS
@@ -16,12 +16,12 @@ ALL = list(PROTOCOLS.values())
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[BenchmarkPair]:
     return make_benchmark(tmp_path_factory.mktemp("published") / "set", 3)
 
 
 @pytest.fixture(scope="module")
-def page(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> str:
+def page(pairs: list[BenchmarkPair], tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "out.html"
     score(brightness, pairs, ALL, False, benchmark="ECSSD part", report=path)
     return path.read_text(encoding="utf-8")
@@ -90,7 +90,7 @@ def cells(row: str) -> list[str]:
     ],
 )
 def test_the_published_frontier_is_there(
-    pairs: list[Pair], tmp_path: Path, data_set: str, best: str, figures: list[str]
+    pairs: list[BenchmarkPair], tmp_path: Path, data_set: str, best: str, figures: list[str]
 ) -> None:
     method = {"kind": "segmenter", "name": "own", "parameters": 3_787_153,
               "config": {"supervision": "imagenet-classes", "size": 224}}  # fmt: skip
@@ -110,7 +110,9 @@ def test_the_published_frontier_is_there(
     assert own[1:5] == ["class labels", "3.8", "224", "pysod"]
 
 
-def test_rows_that_only_another_protocol_can_join_say_so(pairs: list[Pair], tmp_path: Path) -> None:
+def test_rows_that_only_another_protocol_can_join_say_so(
+    pairs: list[BenchmarkPair], tmp_path: Path
+) -> None:
     path = tmp_path / "r.html"
     score(brightness, pairs, [PROTOCOLS["selfmask"]], False, benchmark="ECSSD", report=path)
     text = Page(path.read_text()).text
@@ -120,7 +122,9 @@ def test_rows_that_only_another_protocol_can_join_say_so(pairs: list[Pair], tmp_
     assert own[8] == "†"  # its max F is not comparable with the others'
 
 
-def test_other_photos_are_not_passed_off_as_a_benchmark(pairs: list[Pair], tmp_path: Path) -> None:
+def test_other_photos_are_not_passed_off_as_a_benchmark(
+    pairs: list[BenchmarkPair], tmp_path: Path
+) -> None:
     path = tmp_path / "r.html"
     score(brightness, pairs[:2], ALL[:1], False, benchmark="holidays", report=path)
     text = Page(path.read_text()).text

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.benchmarks import Pair, find_pairs
+from data.benchmarks.folders import BenchmarkPair, find_pairs
 from eval.benchmark import score
 from eval.compare import compare
 from eval.metrics import METRICS, Batch, Metric, SaliencyMetrics, register_metric
@@ -81,7 +81,7 @@ def images(count: int) -> list[tuple[np.ndarray, np.ndarray, str]]:
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
+def pairs(tmp_path: Path) -> list[BenchmarkPair]:
     for kind in ("images", "masks", "maps"):
         (tmp_path / "set" / kind).mkdir(parents=True)
     for values, truth, name in images(8):
@@ -127,7 +127,7 @@ def test_added_metrics_keep_sums_alone_so_that_shards_merge_to_the_last_bit(
 
 
 def test_an_added_protocol_is_scored_reported_and_compared(
-    added: Protocol, pairs: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    added: Protocol, pairs: list[BenchmarkPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(tmp_path / "set")
     for method in ("centre", "rbd"):
@@ -154,7 +154,7 @@ def test_an_added_protocol_is_scored_reported_and_compared(
 
 
 def test_a_comparison_without_the_package_that_defines_a_metric_names_what_it_leaves_out(
-    pairs: list[Pair], tmp_path: Path, added: Protocol
+    pairs: list[BenchmarkPair], tmp_path: Path, added: Protocol
 ) -> None:
     for name in ("a", "b"):
         score(lambda path: np.asarray(Image.open(path).convert("L"), np.float32) / 255,
@@ -218,7 +218,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def test_an_installed_package_adds_by_entry_points(
-    installed: Path, pairs: list[Pair], tmp_path: Path
+    installed: Path, pairs: list[BenchmarkPair], tmp_path: Path
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "saliency", "eval", "--benchmark", str(tmp_path / "set"),

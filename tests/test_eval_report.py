@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from report_pages import AWKWARD, Page, brightness, make_benchmark
 
-from data.benchmarks import Pair
+from data.benchmarks.folders import BenchmarkPair
 from eval.benchmark import saved_maps, score
 from eval.curves import CurveMetrics
 from eval.metrics import METRICS, SaliencyMetrics
@@ -30,12 +30,12 @@ ALL = list(PROTOCOLS.values())
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[BenchmarkPair]:
     return make_benchmark(tmp_path_factory.mktemp("report") / "ECSSD <part>", 9)
 
 
 @pytest.fixture(scope="module")
-def made(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
+def made(pairs: list[BenchmarkPair], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
     path = tmp_path_factory.mktemp("page") / "new folder" / "out.html"
     method = {"kind": "baseline", "name": "<b>bold</b>", "config": {"rate": 0.5, "deep": {"er": 1}}}
     results = score(
@@ -140,7 +140,7 @@ def test_the_size_of_a_picture_is_bounded_whatever_it_shows() -> None:
 
 
 def test_maps_and_segmenters_are_asked_again_for_the_pictures_alone(
-    pairs: list[Pair], tmp_path: Path
+    pairs: list[BenchmarkPair], tmp_path: Path
 ) -> None:
     calls: Counter[str] = Counter()
 
@@ -171,7 +171,7 @@ def test_galleries_do_not_overlap(count: int) -> None:
         assert middle[-1] <= np.median(iou) <= middle[0]
 
 
-def test_the_same_score_gives_the_same_report(pairs: list[Pair], tmp_path: Path) -> None:
+def test_the_same_score_gives_the_same_report(pairs: list[BenchmarkPair], tmp_path: Path) -> None:
     for name in ("a", "b"):
         score(brightness, pairs, ALL[:1], False, report=tmp_path / f"{name}.html")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
@@ -243,7 +243,7 @@ def test_markup_escapes_what_is_not_markup() -> None:
 
 
 def test_the_command(
-    pairs: list[Pair], tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+    pairs: list[BenchmarkPair], tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     benchmark = pairs[0].image.parent.parent
     maps = tmp_path / "maps"
@@ -271,7 +271,7 @@ def test_the_command(
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_scoring(
-    pairs: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pairs: list[BenchmarkPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = ["eval", "--benchmark", str(pairs[0].image.parent.parent), "--method", "centre"]
     assert main([*base, "--report", str(tmp_path)]) == 2
@@ -284,7 +284,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_scoring(
 
 
 def test_a_report_that_fails_leaves_the_old_one(
-    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pairs: list[BenchmarkPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "r.html"
     path.write_text("old")
@@ -296,7 +296,7 @@ def test_a_report_that_fails_leaves_the_old_one(
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_maps_of_a_folder_make_a_report(pairs: list[Pair], tmp_path: Path) -> None:
+def test_maps_of_a_folder_make_a_report(pairs: list[BenchmarkPair], tmp_path: Path) -> None:
     for pair in pairs:
         small = Image.fromarray((brightness(pair.image) * 255).astype(np.uint8)).resize((13, 9))
         small.save(tmp_path / f"{pair.name}.png")

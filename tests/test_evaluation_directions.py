@@ -9,21 +9,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from data.files import load_torch, save_tensors, write_json
+from data.store.files import load_torch, save_tensors, write_json
 from directions import evaluation
-from directions.deformator import FixedDirections
 from directions.evaluation import EvaluateConfig, SetScore, compared_sets, evaluate
 from directions.generators import ClassGenerator, Generator
-from directions.naturalness import (
+from directions.scoring.naturalness import (
     fit_side,
     load_photos,
     naturalness,
     pseudo_labels,
     sign_classifier,
 )
-from directions.search import DiscoverConfig, Discovery, train_directions
+from directions.search.deformator import FixedDirections
+from directions.search.loop import DiscoverConfig, Discovery, train_directions
 from directions.testbed import TestBed, make_test_bed
-from saliency.cli import discover_evaluate
+from saliency.cli.discovery import evaluate as discover_evaluate
 from saliency.foundation.errors import InputError, OutputConflictError
 
 QUICK = {"steps": 5, "dvn_directions": 2, "dvn_steps": 3}

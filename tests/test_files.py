@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from data.config import StageConfig
-from data.files import (
+from data.store.files import (
     claim_folder,
     load_tensors,
     load_torch,
@@ -234,7 +234,7 @@ def test_the_same_tensors_and_metadata_give_the_same_bytes(tmp_path: Path) -> No
     program = """
 import sys
 import torch
-from data.files import save_tensors
+from data.store.files import save_tensors
 notes = {f"key {n}": "wörter" for n in range(20)}
 save_tensors(sys.argv[1], {"b": torch.ones(3), "a": torch.zeros(2, 2)}, notes)
 """

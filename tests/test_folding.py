@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from saliency.folding import folded
-from saliency.segmenter import build_network
-from saliency.segmenter_config import SegmenterConfig
+from saliency.inference.config import SegmenterConfig
+from saliency.inference.folding import folded
+from saliency.inference.network import build_network
 
 
 def trained_looking(network: nn.Module) -> nn.Module:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from saliency.frechet import frechet_distance
+from saliency.training.frechet import frechet_distance
 
 
 def test_the_distance_of_a_set_to_itself_is_zero() -> None:

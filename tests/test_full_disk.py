@@ -11,7 +11,7 @@ from PIL import Image
 
 from directions.generators import Generator
 from saliency.cli import main
-from saliency.segmenter import Segmenter
+from saliency.inference.segmenter import Segmenter
 
 PLANTED = f"{TESTS / 'planted.py'}:make_generator"
 KIBIBYTES = 64

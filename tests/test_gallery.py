@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from planted import LATENT_DIM, make_generator, planted_direction
 
-from data.files import read_json
+from data.store.files import read_json
 from directions.direction import Direction
 from directions.discovery import DiscoverConfig, discover
-from directions.gallery_pictures import MAX_BYTES, SHIFTS, SIDE, draw_strip, embed
+from directions.gallery.pictures import MAX_BYTES, SHIFTS, SIDE, draw_strip, embed
 from directions.picking import pick
 from saliency.cli import main
 from saliency.foundation.errors import InputError, OutputConflictError, UsageError

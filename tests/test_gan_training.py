@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from data.files import load_tensors, load_torch
-from directions import gan_training
-from directions.gan_augment import augment, translate
-from directions.gan_training import GanTrainer, GeneratorTrainConfig, train_generator
+from data.store.files import load_tensors, load_torch
 from directions.generators import load_generator
+from directions.training import trainer as gan_training
+from directions.training.augment import augment, translate
+from directions.training.trainer import GanTrainer, GeneratorTrainConfig, train_generator
 from saliency.foundation.errors import InputError, OutputConflictError, SaliencyError
 
 TINY = {

@@ -14,9 +14,9 @@ from biggan_layouts import BIGGAN_32, DEEP_64, filled
 from test_download import Server
 
 from directions.generators import FAMILIES, load_generator
-from directions.generators import official as official_module
 from directions.generators.family import Weights
-from directions.generators.official import (
+from directions.generators.files import official as official_module
+from directions.generators.files.official import (
     checksum_of,
     converted_path,
     git_blob,
@@ -24,7 +24,7 @@ from directions.generators.official import (
     official_weights,
     way_of,
 )
-from directions.generators.store import save_generator
+from directions.generators.files.store import save_generator
 from saliency.cli import main
 from saliency.foundation.errors import InputError
 

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from directions.generators import FAMILIES, Generator, Sampling, wrap_generator
 from directions.generators.base import truncated_normal
-from directions.generators.bigbigan import BIGBIGAN
-from directions.generators.biggan import BIGGAN
-from directions.generators.biggan_deep import BIGGAN_DEEP
+from directions.generators.families.bigbigan import BIGBIGAN
+from directions.generators.families.biggan import BIGGAN
+from directions.generators.families.biggan_deep import BIGGAN_DEEP
+from directions.generators.families.spectral import fold_torch, singular_value
 from directions.generators.family import Family
 from directions.generators.loading import OpenedFile, build
-from directions.generators.spectral import fold_torch, singular_value
 from saliency.foundation.errors import UsageError
 
 PIXELS = ((0, 0, 1, 2), (0, 1, 5, 3), (1, 2, 0, 7), (1, 0, 6, 6))

@@ -23,10 +23,10 @@ from published_layouts import (
 )
 from torch import Tensor
 
-from directions.generators.dcgan import DCGAN
-from directions.generators.proggan import PROGGAN
-from directions.generators.sngan import SNGAN
-from directions.generators.stylegan2 import STYLEGAN2
+from directions.generators.families.dcgan import DCGAN
+from directions.generators.families.proggan import PROGGAN
+from directions.generators.families.sngan import SNGAN
+from directions.generators.families.stylegan2 import STYLEGAN2
 from saliency.foundation.errors import UsageError
 
 PIXELS = ((0, 0, 1, 2), (0, 1, 5, 3), (1, 2, 0, 7), (1, 0, 6, 6))

@@ -24,8 +24,8 @@ from directions.generators import (
     load_generator,
     open_generator,
 )
-from directions.generators.official import official_path, official_weights
-from directions.generators.store import save_generator
+from directions.generators.files.official import official_path, official_weights
+from directions.generators.files.store import save_generator
 from saliency.foundation.errors import InputError, UsageError
 
 TENSORS = filled(BIGGAN_32)

@@ -20,21 +20,21 @@ from PIL import Image
 from planted import planted_direction
 from safetensors.torch import load_file, save_file
 
-from data.bounds import check_archive
-from data.files import load_tensors, load_torch, read_json, read_record
-from data.pairs import SCHEMA, PairFolder, encode_png
-from data.pseudo_labels import read_labels
-from data.unpack import unpack
+from data.downloads.unpack import unpack
+from data.store.bounds import check_archive
+from data.store.files import load_tensors, load_torch, read_json, read_record
+from data.store.pairs import SCHEMA, PairFolder, encode_png
+from data.store.pseudo_labels import read_labels
 from directions.direction import load_direction
 from directions.generators import load_generator
 from directions.generators.classes import parse_classes
-from directions.generators.compact import CompactGenerator
+from directions.generators.families.compact import CompactGenerator
+from directions.generators.files.store import save_generator
 from directions.generators.foreign import from_torchscript
-from directions.generators.store import save_generator
 from saliency.foundation.errors import InputError, SaliencyError, SegmenterError, UsageError
 from saliency.foundation.json_text import parse_json
-from saliency.segmenter import Segmenter
-from saliency.training import TrainReport
+from saliency.inference.segmenter import Segmenter
+from saliency.training.trainer import TrainReport
 
 NESTED = "[" * 100_000
 
@@ -104,7 +104,7 @@ def test_an_encoder_never_asks_the_network(
 
 OFFLINE = """
 import sys
-from saliency.segmenter import Segmenter
+from saliency.inference.segmenter import Segmenter
 try:
     Segmenter.from_pretrained(sys.argv[1], "cpu")
 except ValueError as error:
@@ -385,7 +385,7 @@ def test_generators_of_any_floating_type_become_float32(tmp_path: Path, kind: to
 
 
 def test_unknown_settings_are_refused_in_the_products_own_words() -> None:
-    from saliency.training_settings import TrainConfig
+    from saliency.training.settings import TrainConfig
 
     with pytest.raises(UsageError, match="`size` 33: "):
         TrainConfig(size=33)

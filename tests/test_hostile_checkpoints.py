@@ -19,15 +19,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data.files import load_torch
-from data.pairs import SCHEMA, PairFolder
+from data.store.files import load_torch
+from data.store.pairs import SCHEMA, PairFolder
 from data.toml_text import read_toml
 from directions.direction import load_direction, read_directions
 from directions.generators import load_generator
-from directions.generators.compact import CompactGenerator
-from directions.generators.nvidia_pickle import convert_nvidia
-from directions.generators.restricted_pickle import ALLOWED
-from directions.generators.store import save_generator
+from directions.generators.families.compact import CompactGenerator
+from directions.generators.files.nvidia_pickle import convert_nvidia
+from directions.generators.files.restricted_pickle import ALLOWED
+from directions.generators.files.store import save_generator
 from saliency.foundation.errors import InputError, UsageError
 from saliency.foundation.json_text import parse_json
 

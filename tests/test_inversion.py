@@ -11,12 +11,12 @@ from planted import make_generator
 from torch import Tensor, nn
 from waves import DIM, SIDE, Waves, classy, encoder, photos_of, run, waves, with_encoder
 
-from data.photos import list_photos
-from directions import inversion
+from data.images.photos import list_photos
 from directions.generators import Latents, NetworkGenerator
-from directions.inversion import InvertConfig, invert
-from directions.photo_latents import PhotoLatents
-from directions.projection import Prior, lowest_of, norm_penalty, pyramid_distance
+from directions.photos import inversion
+from directions.photos.inversion import InvertConfig, invert
+from directions.photos.latents import PhotoLatents
+from directions.photos.projection import Prior, lowest_of, norm_penalty, pyramid_distance
 from saliency.foundation.errors import InputError
 
 

@@ -15,8 +15,8 @@ from conftest import TESTS, digests
 from PIL import Image
 from waves import SIDE, photos_of, run, waves
 
-from directions import inversion, projection
-from directions.photo_latents import PhotoLatents
+from directions.photos import inversion, projection
+from directions.photos.latents import PhotoLatents
 from saliency.cli import main
 from saliency.foundation.errors import InputError, OutputConflictError
 
@@ -50,8 +50,8 @@ def test_workers_do_not_matter(photos: list[Path], tmp_path: Path, small_shards:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from data.files import save_tensors
-from directions import inversion
+from data.store.files import save_tensors
+from directions.photos import inversion
 import waves as tests
 inversion.SHARD_PIXELS = 4 * tests.SIDE**2
 photos, out, moment = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

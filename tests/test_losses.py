@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from saliency.losses import Loss, outline_weights, segmentation_loss, texture_loss
+from saliency.training.losses import Loss, outline_weights, segmentation_loss, texture_loss
 
 
 def square() -> torch.Tensor:

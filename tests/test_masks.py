@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label
 
-from data.masks import (
+from data.images.masks import (
     Filters,
     apply_rule,
     border_share,

@@ -17,8 +17,8 @@ from published_layouts import (
 )
 from torch import Tensor
 
-from directions.generators.nvidia_pickle import convert_nvidia
-from directions.generators.stylegan2 import STYLEGAN2
+from directions.generators.families.stylegan2 import STYLEGAN2
+from directions.generators.files.nvidia_pickle import convert_nvidia
 from saliency.foundation.errors import InputError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.files import check_writable, write_json
-from data.sheets import save_sheet
+from data.images.sheets import save_sheet
+from data.store.files import check_writable, write_json
 from saliency.cli import main
 from saliency.foundation.errors import InputError, UsageError
 

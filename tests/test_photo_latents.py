@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from planted import LATENT_DIM, make_generator, planted_direction
 from safetensors.torch import save_file
 
-from data.files import read_json, sha256_of
-from data.masks import Filters
-from data.pairs import PairFolder
-from data.seeds import torch_stream
-from data.synthesis import Recipe, SynthConfig, synthesise
+from data.images.masks import Filters
+from data.runtime.seeds import torch_stream
+from data.store.files import read_json, sha256_of
+from data.store.pairs import PairFolder
+from data.synthesis import Masking, SynthConfig, synthesise
 from directions.direction import Direction
 from directions.generators import Generator, Latents
-from directions.photo_latents import NearPhotos, Origin, PhotoLatents
+from directions.photos.latents import NearPhotos, Origin, PhotoLatents
 from saliency.cli import main
 from saliency.foundation.errors import InputError, UsageError
 
-RECIPE = Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters())
+RECIPE = Masking(6.0 * planted_direction(), "intensity", 0.95, Filters())
 
 
 def latents_of(generator: Generator, count: int = 10, **settings: object) -> PhotoLatents:

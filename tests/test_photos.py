@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.photos import centre_square, find_photos, list_photos
+from data.images.photos import centre_square, find_photos, list_photos
 from saliency.foundation.errors import InputError, SkippedWarning
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from data import precision
-from data.precision import mixed_precision
+from data.runtime import precision
+from data.runtime.precision import mixed_precision
 
 CPU = torch.device("cpu")
 

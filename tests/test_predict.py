@@ -12,7 +12,7 @@ from readers import COMMON, gradient
 
 import saliency
 from saliency.foundation.images import to_rgb
-from saliency.segmenter import Segmenter, network_input
+from saliency.inference.segmenter import Segmenter, network_input
 
 
 def kinds() -> dict[str, object]:

@@ -10,16 +10,17 @@ import torch
 from conftest import TINY_ENCODER, disc_pair, tiny_round
 from PIL import Image
 
-from data.pairs import PairFolder, encode_png, write_shard
-from data.pseudo_labels import PseudoLabel, read_labels
-from saliency.encoders import widened
+from data.store.pairs import PairFolder, encode_png, write_shard
+from data.store.pseudo_labels import PseudoLabel, read_labels
+from saliency.baselines.prior import prior_map, with_prior
 from saliency.foundation.errors import UsageError
-from saliency.label_stream import LabelStream, Material, Shares
-from saliency.pair_stream import PairStream
-from saliency.prior import prior_map, with_prior
-from saliency.segmenter import Segmenter, SegmenterError, build_network
-from saliency.segmenter_config import SegmenterConfig
-from saliency.self_training import SelfTrainConfig, self_train
+from saliency.inference.config import SegmenterConfig
+from saliency.inference.network import build_network
+from saliency.inference.segmenter import Segmenter, SegmenterError
+from saliency.self_training.label_stream import LabelStream, Material, Shares
+from saliency.self_training.rounds import SelfTrainConfig, self_train
+from saliency.training.encoders import widened
+from saliency.training.pair_stream import PairStream
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from data.config import StageConfig
 from data.synthesis import SynthConfig
 from directions.discovery import DiscoverConfig
 from directions.generators import EMBEDDED, FAMILIES
-from directions.generators.official import official_weights
+from directions.generators.files.official import official_weights
 from saliency.cli import discover, main, self_train, synth, train
-from saliency.cli.options import chosen_generator, read_config
+from saliency.cli.shared.options import chosen_generator, read_config
 from saliency.foundation.errors import UsageError
-from saliency.recipe_files import STAGES, read_recipe, recipe_names, recipe_path
-from saliency.self_training_settings import SelfTrainConfig
-from saliency.training_settings import TrainConfig
+from saliency.recipes.files import STAGES, read_recipe, recipe_names, recipe_path
+from saliency.self_training.settings import SelfTrainConfig
+from saliency.training.settings import TrainConfig
 
 CONFIGS: dict[str, type[StageConfig]] = {
     "discover": DiscoverConfig,

@@ -7,15 +7,15 @@ import pytest
 import torch
 from conftest import TINY_ENCODER, tiny_round
 
-from data.pairs import encode_png
-from data.pseudo_labels import PseudoLabel
+from data.store.pairs import encode_png
+from data.store.pseudo_labels import PseudoLabel
 from saliency.foundation.errors import UsageError
-from saliency.label_stream import LabelStream, Material, Shares
-from saliency.rectification import Rectification
-from saliency.segmenter import Segmenter
-from saliency.self_training import own_maps, self_train
-from saliency.training import Trainer, at_side
-from saliency.training_settings import TrainConfig
+from saliency.inference.segmenter import Segmenter
+from saliency.self_training.label_stream import LabelStream, Material, Shares
+from saliency.self_training.rectification import Rectification
+from saliency.self_training.rounds import own_maps, self_train
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import Trainer, at_side
 
 
 def test_labels_move_towards_the_students_own_map_as_the_round_goes_on() -> None:

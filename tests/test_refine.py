@@ -15,15 +15,18 @@ from scipy.sparse import diags
 from scipy.sparse.linalg import spsolve
 
 import saliency
-from saliency.bilateral_grid import bistochastic, conjugate_gradients, grid
 from saliency.cli import eval as eval_command
 from saliency.cli import main
 from saliency.cli import predict as predict_command
-from saliency.confidence import confidence
-from saliency.refine import REFINERS, bilateral, grabcut, guided, refine
-from saliency.segmenter import Segmenter
+from saliency.inference.confidence import confidence
+from saliency.inference.segmenter import Segmenter
+from saliency.refinement.bilateral import bilateral
+from saliency.refinement.bilateral_grid import bistochastic, conjugate_gradients, grid
+from saliency.refinement.grabcut import grabcut_mask
+from saliency.refinement.guided import guided
+from saliency.refinement.registry import REFINERS, refine
 
-METHODS = {**REFINERS, "the cut alone": grabcut}
+METHODS = {**REFINERS, "the cut alone": grabcut_mask}
 SHARPENERS = ["guided", "bilateral", "grabcut", "the cut alone"]
 
 
@@ -148,7 +151,7 @@ def test_guided_windows_are_a_few_pixels_of_the_map_wide() -> None:
 def test_guided_needs_no_more_than_wide_windows_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, truth, blurred = scene(240, 320)
     coarse = guided(photo, blurred, radius=1 / 8)
-    monkeypatch.setattr("saliency.refine.GUIDED_REACH", 1000)
+    monkeypatch.setattr("saliency.refinement.guided.GUIDED_REACH", 1000)
     fine = guided(photo, blurred, radius=1 / 8)
     assert 0 < np.abs(coarse - fine).mean() < 0.01
     assert ((coarse >= 0.5) == truth).mean() > ((fine >= 0.5) == truth).mean() - 0.002
@@ -171,7 +174,7 @@ def test_the_grid_blurs_between_neighbouring_cells_only() -> None:
 def test_cells_are_numbered_alike_by_table_and_by_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, _, blurred = scene()
     by_table, solved = grid(photo, 16, 16, 8), bilateral(photo, blurred)
-    monkeypatch.setattr("saliency.bilateral_grid.MAX_TABLE", 0)
+    monkeypatch.setattr("saliency.refinement.bilateral_grid.MAX_TABLE", 0)
     by_sort = grid(photo, 16, 16, 8)
     np.testing.assert_array_equal(by_table[0], by_sort[0])
     assert (by_table[1] != by_sort[1]).nnz == 0
@@ -206,8 +209,8 @@ def test_bilateral_fills_in_what_is_not_trusted() -> None:
 def test_grabcut_leaves_maps_of_one_side_alone() -> None:
     photo, _, blurred = scene()
     for one_sided in (blurred * 0.4, 0.6 + blurred * 0.4):
-        np.testing.assert_array_equal(grabcut(photo, one_sided), one_sided)
-    assert set(np.unique(grabcut(photo, blurred))) == {0, 1}
+        np.testing.assert_array_equal(grabcut_mask(photo, one_sided), one_sided)
+    assert set(np.unique(grabcut_mask(photo, blurred))) == {0, 1}
 
 
 @pytest.mark.parametrize(

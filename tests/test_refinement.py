@@ -11,7 +11,7 @@ from directions import discovery
 from directions.direction import unit
 from directions.discovery import DiscoverConfig, discover
 from directions.generators import Generator, NetworkGenerator
-from directions.refinement import EARLY, LATE, plateau_loss, refine
+from directions.scoring.refinement import EARLY, LATE, plateau_loss, refine
 
 
 def others() -> Tensor:

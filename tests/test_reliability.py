@@ -12,19 +12,19 @@ from conftest import TINY_ENCODER
 from PIL import Image
 from torch import nn
 
-from data.benchmarks import read_grey
-from data.files import load_torch, restore, save_torch
-from data.pairs import PairFolder
-from data.photos import list_photos
+from data.benchmarks.folders import read_grey
+from data.images.photos import list_photos
+from data.store.files import load_torch, restore, save_torch
+from data.store.pairs import PairFolder
 from data.synthesis import SynthConfig
 from directions.generators.classes import parse_classes
-from directions.generators.store import parse_metadata
-from directions.photo_latents import FORMAT, PhotoLatents
+from directions.generators.files.store import parse_metadata
+from directions.photos.latents import FORMAT, PhotoLatents
 from saliency.foundation.errors import InputError, SaliencyError
 from saliency.foundation.images import parts_of, to_rgb
-from saliency.recipe_files import read_recipe
-from saliency.training import train_segmenter
-from saliency.training_settings import TrainConfig
+from saliency.recipes.files import read_recipe
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import train_segmenter
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from directions import search
-from directions.deformator import Deformator, orthonormal_blocks
 from directions.generators import Generator
-from directions.parallel import Group, join
-from directions.search import DiscoverConfig, Discovery, train_directions
+from directions.search import loop as search
+from directions.search.deformator import Deformator, orthonormal_blocks
+from directions.search.loop import DiscoverConfig, Discovery, train_directions
+from directions.search.parallel import Group, join
 from directions.testbed import make_test_bed
 from saliency.foundation.errors import UsageError
 
@@ -121,8 +121,8 @@ def test_shares_of_a_batch() -> None:
 CURVE = """
 import json, sys, torch
 torch.set_num_threads(1)
-from data import precision
-from directions.search import DiscoverConfig, Discovery
+from data.runtime import precision
+from directions.search.loop import DiscoverConfig, Discovery
 from directions.testbed import make_test_bed
 
 precision.has_fast_bf16 = lambda device: False
@@ -145,7 +145,7 @@ def test_two_processes_are_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     In float32: bfloat16 rounds halves of a batch otherwise than the whole.
     """
-    monkeypatch.setattr("data.precision.has_fast_bf16", lambda device: False)
+    monkeypatch.setattr("data.runtime.precision.has_fast_bf16", lambda device: False)
     script = tmp_path / "curve.py"
     script.write_text(CURVE)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]

@@ -9,11 +9,12 @@ import pytest
 import torch
 from conftest import TINY_ENCODER, tiny_round
 
-from data.pairs import encode_png
-from data.pseudo_labels import PseudoLabel, read_labels, write_labels
+from data.store.pairs import encode_png
+from data.store.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.foundation.errors import InputError, UsageError
-from saliency.label_stream import LabelStream, Material, Shares
-from saliency.labelling import (
+from saliency.inference.segmenter import Segmenter
+from saliency.self_training.label_stream import LabelStream, Material, Shares
+from saliency.self_training.labelling import (
     SHARPENERS,
     Labeller,
     certainty,
@@ -22,10 +23,9 @@ from saliency.labelling import (
     sharpened,
     teacher_map,
 )
-from saliency.segmenter import Segmenter
-from saliency.self_training import reliable, self_train
-from saliency.self_training_settings import SelfTrainConfig
-from saliency.training import Trainer
+from saliency.self_training.rounds import reliable, self_train
+from saliency.self_training.settings import SelfTrainConfig
+from saliency.training.trainer import Trainer
 
 
 def label(name: str, reliability: float, area: float) -> PseudoLabel:

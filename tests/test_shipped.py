@@ -13,9 +13,10 @@ from directions.direction import EMBEDDED as DIRECTIONS
 from directions.direction import Direction, load_direction
 from directions.generators import EMBEDDED as GENERATORS
 from directions.generators import Generator, load_generator
-from directions.generators.store import read_generator
-from saliency.mask_recipe import recipe_of
-from saliency.segmenter import WEIGHTS, Segmenter, shipped
+from directions.generators.files.store import read_generator
+from directions.masking import masking_from
+from saliency.inference.segmenter import Segmenter
+from saliency.inference.shipped import WEIGHTS, shipped
 
 MEBIBYTE = 1024 * 1024
 SUPERVISION = {"default": "imagenet-classes", "strict": "none"}
@@ -84,6 +85,6 @@ def test_the_direction_fits_the_generator(generator: Generator, direction: Direc
 
 @pytest.mark.slow
 def test_at_least_four_in_ten_samples_survive(generator: Generator, direction: Direction) -> None:
-    recipe = recipe_of(direction, SynthConfig())
+    recipe = masking_from(direction, SynthConfig())
     kept = sum(len(make_block(generator, recipe, 12345, block)[0]) for block in range(4))
     assert kept / 256 >= 0.4

@@ -8,15 +8,15 @@ import pytest
 import torch
 from conftest import TESTS
 
-from data.files import load_tensors, save_tensors
+from data.store.files import load_tensors, save_tensors
 from directions.direction import load_direction
 from directions.generators import Generator, load_generator
-from directions.generators.compact import CompactGenerator
-from directions.generators.store import save_generator
-from directions.photo_latents import latents_sha256
+from directions.generators.families.compact import CompactGenerator
+from directions.generators.files.store import save_generator
+from directions.photos.latents import latents_sha256
 from saliency.cli import main
 from saliency.foundation.errors import InputError, SegmenterError
-from saliency.segmenter import Segmenter
+from saliency.inference.segmenter import Segmenter
 
 PLANTED = f"{TESTS / 'planted.py'}:make_generator"
 TINY = {"latent_dim": 8, "resolution": 16, "width": 4}

@@ -14,9 +14,9 @@ from conftest import TESTS, digests
 from planted import make_generator, planted_direction
 
 from data import synthesis
-from data.masks import Filters, intensity_mask
-from data.pairs import PairFolder, pairs_provenance, read_note, write_shard
-from data.synthesis import Recipe, SynthConfig, make_block, preview_rows, synthesise
+from data.images.masks import Filters, intensity_mask
+from data.store.pairs import PairFolder, pairs_provenance, read_note, write_shard
+from data.synthesis import Masking, SynthConfig, make_block, preview_rows, synthesise
 from directions.generators import Generator
 from saliency.foundation.errors import InputError, NotFoundInGeneratorError
 
@@ -31,25 +31,25 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthesis, "SHARD_BLOCKS", 4)
 
 
-def make(out: Path, recipe: Recipe, generator: Generator | None = None, **options: object):
+def make(out: Path, recipe: Masking, generator: Generator | None = None, **options: object):
     config = SynthConfig.build({"count": COUNT, "workers": 1, **options})
     return synthesise(generator or make_generator(16), recipe, config, out)
 
 
 @pytest.fixture
-def undisturbed(tmp_path: Path, planted_recipe: Recipe, small_shards: None) -> Path:
+def undisturbed(tmp_path: Path, planted_recipe: Masking, small_shards: None) -> Path:
     make(tmp_path / "undisturbed", planted_recipe)
     return tmp_path / "undisturbed"
 
 
-def test_workers_do_not_matter(undisturbed: Path, tmp_path: Path, planted_recipe: Recipe) -> None:
+def test_workers_do_not_matter(undisturbed: Path, tmp_path: Path, planted_recipe: Masking) -> None:
     make(tmp_path / "three", planted_recipe, workers=3)
     assert len(digests(undisturbed, SHARDS)) >= 2
     assert digests(tmp_path / "three", SHARDS) == digests(undisturbed, SHARDS)
 
 
 def test_a_source_takes_the_place_of_the_prior(
-    undisturbed: Path, tmp_path: Path, planted_recipe: Recipe
+    undisturbed: Path, tmp_path: Path, planted_recipe: Masking
 ) -> None:
     """It is asked for every sample once, by number, and its random numbers are the block's."""
     generator = make_generator(16)
@@ -70,7 +70,7 @@ def test_a_source_takes_the_place_of_the_prior(
 
 
 def test_each_block_is_computed_by_one_thread(
-    undisturbed: Path, tmp_path: Path, planted_recipe: Recipe
+    undisturbed: Path, tmp_path: Path, planted_recipe: Masking
 ) -> None:
     """How a sum is split over threads changes its last bits, so the caller's number must not."""
     generator = make_generator(16)
@@ -91,7 +91,7 @@ def test_each_block_is_computed_by_one_thread(
     assert digests(tmp_path / "other", SHARDS) == digests(undisturbed, SHARDS)
 
 
-def test_the_count_only_cuts(undisturbed: Path, tmp_path: Path, planted_recipe: Recipe) -> None:
+def test_the_count_only_cuts(undisturbed: Path, tmp_path: Path, planted_recipe: Masking) -> None:
     make(tmp_path / "fewer", planted_recipe, count=25)
     fewer, more = PairFolder(tmp_path / "fewer"), PairFolder(undisturbed)
     assert len(fewer) == 25
@@ -102,7 +102,7 @@ def test_the_count_only_cuts(undisturbed: Path, tmp_path: Path, planted_recipe: 
 
 
 def test_another_seed_makes_other_pairs(
-    undisturbed: Path, tmp_path: Path, planted_recipe: Recipe
+    undisturbed: Path, tmp_path: Path, planted_recipe: Masking
 ) -> None:
     make(tmp_path / "other", planted_recipe, seed=1)
     first, second = PairFolder(undisturbed), PairFolder(tmp_path / "other")
@@ -116,7 +116,7 @@ import os, signal, sys
 from pathlib import Path
 import pyarrow.parquet as pq
 from data import synthesis
-from data.masks import Filters
+from data.images.masks import Filters
 from planted import make_generator, planted_direction
 synthesis.BLOCK, synthesis.SHARD_BLOCKS = 8, 4
 out, moment = Path(sys.argv[1]), sys.argv[2]
@@ -142,15 +142,15 @@ else:
             die()
         write(table, path, **options)
     pq.write_table = half
-recipe = synthesis.Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters())
-synthesis.synthesise(generator, recipe, synthesis.SynthConfig(count=60, workers=1), out)
+masking = synthesis.Masking(6.0 * planted_direction(), "intensity", 0.95, Filters())
+synthesis.synthesise(generator, masking, synthesis.SynthConfig(count=60, workers=1), out)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["computing", "writing"])
 def test_a_killed_run_goes_on_to_the_same_bytes(
-    undisturbed: Path, tmp_path: Path, planted_recipe: Recipe, moment: str
+    undisturbed: Path, tmp_path: Path, planted_recipe: Masking, moment: str
 ) -> None:
     out = tmp_path / "killed"
     killed = subprocess.run(
@@ -170,7 +170,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def test_complete_shards_are_not_made_again(
-    undisturbed: Path, planted_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Path, planted_recipe: Masking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object) -> None:
         raise AssertionError("drawn again")
@@ -180,7 +180,7 @@ def test_complete_shards_are_not_made_again(
     assert make(undisturbed, planted_recipe) == expected
 
 
-def test_counts_add_up(undisturbed: Path, planted_recipe: Recipe) -> None:
+def test_counts_add_up(undisturbed: Path, planted_recipe: Masking) -> None:
     report = make(undisturbed, planted_recipe)
     notes = [read_note(shard) for shard in sorted(undisturbed.glob(SHARDS))]
     for note in notes:
@@ -191,7 +191,7 @@ def test_counts_add_up(undisturbed: Path, planted_recipe: Recipe) -> None:
 
 
 def test_each_filter_counts_its_own(tmp_path: Path, small_shards: None) -> None:
-    recipe = Recipe(6.0 * planted_direction(), "intensity", 0.95, Filters(0.2, 0.28))
+    recipe = Masking(6.0 * planted_direction(), "intensity", 0.95, Filters(0.2, 0.28))
     report = make(tmp_path / "strict", recipe, count=20)
     assert set(report.rejected) == {"too small", "too large"}
     pairs = PairFolder(tmp_path / "strict")
@@ -201,7 +201,7 @@ def test_each_filter_counts_its_own(tmp_path: Path, small_shards: None) -> None:
 
 
 def test_pairs_are_the_original_image_and_the_masks_of_the_rule(
-    undisturbed: Path, planted_recipe: Recipe
+    undisturbed: Path, planted_recipe: Masking
 ) -> None:
     """Block 0 made by hand, without synthesis' own helpers."""
     generator = make_generator(16)
@@ -222,13 +222,13 @@ def test_pairs_are_the_original_image_and_the_masks_of_the_rule(
 
 
 def test_a_useless_direction_is_refused(tmp_path: Path, small_shards: None) -> None:
-    recipe = Recipe(0.01 * planted_direction(), "intensity", 0.95, Filters())
+    recipe = Masking(0.01 * planted_direction(), "intensity", 0.95, Filters())
     with pytest.raises(NotFoundInGeneratorError, match=r"\d+ of \d+ samples survive .*too large"):
         make(tmp_path / "none", recipe)
     assert not list((tmp_path / "none").glob(SHARDS))
 
 
-def test_impossible_areas(tmp_path: Path, planted_recipe: Recipe) -> None:
+def test_impossible_areas(tmp_path: Path, planted_recipe: Masking) -> None:
     with pytest.raises(InputError, match="min_area"):
         make(tmp_path, planted_recipe, min_area=0.5, max_area=0.2)
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from data.masks import DEFAULT_THRESHOLDS, apply_rule
-from directions.background import BackgroundScorer, score_directions
-from directions.deformator import coordinate_directions, random_directions
-from directions.scores import border_evenness
-from directions.search import DiscoverConfig, Discovery
+from data.images.masks import DEFAULT_THRESHOLDS, apply_rule
+from directions.scoring.background import BackgroundScorer, score_directions
+from directions.scoring.scores import border_evenness
+from directions.search.deformator import coordinate_directions, random_directions
+from directions.search.loop import DiscoverConfig, Discovery
 from directions.testbed import (
     ENTANGLED_COSINE,
     FACTORS,

@@ -10,18 +10,20 @@ import torch
 from conftest import TINY_ENCODER, disc_pair
 from safetensors.torch import load_file
 
-from data.augment import apply_seeded, augmentation
-from data.composites import Composites
-from data.files import load_torch
-from data.pairs import PairFolder, write_shard
-from saliency import encoders, training
-from saliency.encoders import LITE0, load_imagenet_weights
+from data.images.augment import apply_seeded, augmentation
+from data.images.composites import Composites
+from data.store.files import load_torch
+from data.store.pairs import PairFolder, write_shard
 from saliency.foundation.errors import InputError
-from saliency.pair_stream import PairStream, split_pairs
-from saliency.segmenter import Segmenter, SegmenterError, build_network
-from saliency.segmenter_config import SegmenterConfig
-from saliency.training import Trainer, finished, train_segmenter
-from saliency.training_settings import TrainConfig
+from saliency.inference.config import SegmenterConfig
+from saliency.inference.network import build_network
+from saliency.inference.segmenter import Segmenter, SegmenterError
+from saliency.training import encoders
+from saliency.training import trainer as training
+from saliency.training.encoders import LITE0, load_imagenet_weights
+from saliency.training.pair_stream import PairStream, split_pairs
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import Trainer, finished, train_segmenter
 
 CPU = torch.device("cpu")
 TINY = {

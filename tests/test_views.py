@@ -7,8 +7,8 @@ import pytest
 from readers import gradient
 
 import saliency
-from saliency.segmenter import Segmenter
-from saliency.views import Views, averaged_map, get_views
+from saliency.inference.segmenter import Segmenter
+from saliency.inference.views import Views, averaged_map, get_views
 
 
 def test_sizes_are_multiples_of_32_around_the_segmenters_own() -> None:

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from data.photos import list_photos
+from data.images.photos import list_photos
 from directions.generators import ClassGenerator, Generator, Latents, NetworkGenerator
-from directions.inversion import InvertConfig, InvertReport, invert
+from directions.photos.inversion import InvertConfig, InvertReport, invert
 
 DIM, SIDE = 6, 16
 

@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from data.augment import Strength
-from data.benchmarks import find_pairs, read_grey, read_mask
-from data.composites import cut_outs
+from data.benchmarks.folders import find_pairs, read_grey, read_mask
 from data.config import StageConfig
-from data.files import RUN_FILE, claim_folder, load_tensors, load_torch, read_json
-from data.pairs import PairFolder, pairs_provenance, read_note
-from data.photos import list_photos
-from data.pseudo_labels import read_labels
+from data.downloads.unpack import unpack
+from data.images.augment import Strength
+from data.images.composites import cut_outs
+from data.images.photos import list_photos
+from data.store.files import RUN_FILE, claim_folder, load_tensors, load_torch, read_json
+from data.store.pairs import PairFolder, pairs_provenance, read_note
+from data.store.pseudo_labels import read_labels
 from data.synthesis import SynthConfig, synthesise
-from data.unpack import unpack
 from directions.direction import load_direction
-from directions.gan_training import pack_photos
 from directions.generators import FAMILIES, Generator, NetworkGenerator, load_generator
 from directions.generators.classes import parse_classes
-from directions.generators.nvidia_pickle import convert_nvidia
-from directions.photo_latents import NearPhotos, PhotoLatents
+from directions.generators.files.nvidia_pickle import convert_nvidia
+from directions.masking import masking_from
+from directions.photos.latents import NearPhotos, PhotoLatents
+from directions.training.trainer import pack_photos
 from eval.compare import read_scores
 from hostile.tensors import TINY, save_segmenter, segmenter_config
 from saliency.foundation.errors import InputError, SaliencyError
 from saliency.foundation.images import to_rgb
-from saliency.mask_recipe import recipe_of
-from saliency.pair_stream import PairStream, split_pairs
-from saliency.recipe_files import STAGES, read_recipe
-from saliency.segmenter import Segmenter, load_segmenter, predict_mask
-from saliency.training import train_segmenter
-from saliency.training_settings import TrainConfig
+from saliency.inference.predict import load_segmenter, predict_mask
+from saliency.inference.segmenter import Segmenter
+from saliency.recipes.files import STAGES, read_recipe
+from saliency.training.pair_stream import PairStream, split_pairs
+from saliency.training.settings import TrainConfig
+from saliency.training.trainer import train_segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +154,7 @@ def _synth_record() -> bytes:
 
 def _synthesise(folder: Path) -> object:
     config = SynthConfig(count=2, seed=0, workers=1)
-    recipe = recipe_of(_direction_of_tiny(), config)
+    recipe = masking_from(_direction_of_tiny(), config)
     return synthesise(_generator(), [recipe], config, folder, None)
 
 
@@ -195,7 +196,7 @@ def _training(path: str) -> object:
 def _sound_pairs(folder: Path) -> PairFolder:
     import numpy as np
 
-    from data.pairs import Pair, write_shard
+    from data.store.pairs import Pair, write_shard
 
     rng = np.random.default_rng(0)
     pairs = []
@@ -210,7 +211,7 @@ def _direction(path: str) -> object:
     direction = load_direction(path)
     direction.check_generator(_generator())
     config = SynthConfig(count=2)
-    shift = recipe_of(direction, config).shift
+    shift = masking_from(direction, config).shift
     return _generator().generate(
         _generator().shift(_sample(_generator()), shift)
     ), direction.digest()

@@ -94,7 +94,7 @@ def _png(mode: str) -> bytes:
 
 
 def _pairs(**cells: Any) -> pa.Table:
-    from data.pairs import SCHEMA
+    from data.store.pairs import SCHEMA
 
     image = {"bytes": encoded(picture("RGB", 32, 32), "PNG"), "path": None}
     mask = {"bytes": encoded(picture("L", 32, 32), "PNG"), "path": None}
@@ -112,7 +112,7 @@ def _pairs(**cells: Any) -> pa.Table:
 
 
 def _labels(**cells: Any) -> pa.Table:
-    from data.pseudo_labels import SCHEMA
+    from data.store.pseudo_labels import SCHEMA
 
     grey = encoded(picture("L", 32, 32), "PNG")
     columns = {

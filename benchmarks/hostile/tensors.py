@@ -41,7 +41,7 @@ WRONG: tuple[Any, ...] = (
 def tensor_files(rng: np.random.Generator) -> Iterator[Made]:
     """Generators of every family, directions, latents: metadata and tensors damaged."""
     from directions.generators import FAMILIES
-    from directions.generators.store import save_generator
+    from directions.generators.files.store import save_generator
 
     for family, config in TINY.items():
         network = FAMILIES[family].network(**config)
@@ -70,7 +70,7 @@ def tensor_files(rng: np.random.Generator) -> Iterator[Made]:
 
 
 def _directions() -> Iterator[Made]:
-    from data.files import save_tensors
+    from data.store.files import save_tensors
 
     sound: dict[str, Any] = {"magnitude": 6.0, "mask_rule": "intensity", "threshold": 0.95,
                              "score": 0.5, "generator": "tiny", "fingerprint": "ab" * 32,
@@ -107,7 +107,7 @@ def _safetensors(rng: np.random.Generator) -> Iterator[Made]:
     good = {"z": z, "scale": torch.ones(8), "errors": torch.zeros(3)}
     origin: dict[str, Any] = {"generator": "tiny", "fingerprint": "", "photos": ["a", "b", "c"],
                               "provenance": {"settings": {}}}  # fmt: skip
-    from directions.photo_latents import FORMAT
+    from directions.photos.latents import FORMAT
 
     def latents(tensors: dict[str, Tensor], described: Any) -> bytes:
         own = {name: tensor.clone() for name, tensor in tensors.items()}
@@ -160,7 +160,7 @@ def _safetensors(rng: np.random.Generator) -> Iterator[Made]:
 
 
 def _nan(network: nn.Module, family: str, config: dict[str, Any]) -> Callable[[Path], object]:
-    from data.files import save_tensors
+    from data.store.files import save_tensors
 
     tensors = {
         name: value * float("nan") if value.is_floating_point() else value
@@ -181,8 +181,8 @@ def save_segmenter(folder: Path, config: Any, change: Callable[[dict[str, Tensor
     """A segmenter's folder with any config, its weights changed."""
     from safetensors.torch import save_file
 
-    from saliency.segmenter import build_network
-    from saliency.segmenter_config import SegmenterConfig
+    from saliency.inference.config import SegmenterConfig
+    from saliency.inference.network import build_network
 
     folder.mkdir(parents=True, exist_ok=True)
     sound = segmenter_config()

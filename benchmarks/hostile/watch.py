@@ -141,7 +141,7 @@ def _outcome(read: Reader, path: str, noise: IO[bytes]) -> tuple[str, str, bool]
 
     A warning is one that the command does not turn into its own line or silence.
     """
-    from saliency.cli.process import skipped_in_one_line
+    from saliency.cli.shared.process import skipped_in_one_line
     from saliency.foundation.errors import SaliencyError
 
     noise.seek(0)

@@ -101,8 +101,10 @@ def stages(inputs: Path, url: str) -> list[Stage]:
 
 def frequent_checkpoints() -> None:
     """In this process, for all stages."""
-    from directions import gan_training, search
-    from saliency import self_training, training
+    from directions.search import loop as search
+    from directions.training import trainer as gan_training
+    from saliency.self_training import rounds as self_training
+    from saliency.training import trainer as training
 
     for module in (training, self_training, search, gan_training):
         module.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS  # type: ignore[attr-defined]
@@ -116,7 +118,7 @@ def _small_shards() -> None:
 
 
 def _small_parts() -> None:
-    from directions import inversion
+    from directions.photos import inversion
 
     inversion.SHARD_PIXELS = 10 * 32**2
 
@@ -125,7 +127,7 @@ def _forked_labelling() -> None:
     """Labelling starts fresh processes, which load PyTorch for seconds; forked ones do not."""
     import multiprocessing
 
-    from saliency import labelling
+    from saliency.self_training import labelling
 
     labelling.SHARD = 16
     vars(labelling)["get_context"] = lambda _: multiprocessing.get_context("fork")
@@ -139,7 +141,7 @@ def _tiny_pipeline() -> None:
 
 
 def _local_benchmark(url: str) -> None:
-    from data import benchmarks
+    from data.benchmarks import published as benchmarks
 
     small = benchmarks.Published(
         "ecssd", "Test", 12, (benchmarks.Archive(f"{url}/images.zip"),

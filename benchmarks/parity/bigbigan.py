@@ -12,7 +12,7 @@ import torch
 from biggan import settle
 from side_by_side import arguments, compare, ours, randomise
 
-from directions.generators.bigbigan import BIGBIGAN
+from directions.generators.families.bigbigan import BIGBIGAN
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ import torch
 from side_by_side import arguments, compare, loads_strictly, ours, randomise
 from torch import nn
 
-from directions.generators.biggan import BIGGAN
+from directions.generators.families.biggan import BIGGAN
 
 SIZES = {128: (120, "64"), 256: (140, "128"), 512: (128, "64")}
 """Latent and attention of the published networks, by resolution."""

@@ -16,7 +16,7 @@ import torch
 from side_by_side import arguments, compare, loads_strictly, ours, randomise
 from torch import Tensor, nn
 
-from directions.generators.biggan_deep import BIGGAN_DEEP
+from directions.generators.families.biggan_deep import BIGGAN_DEEP
 
 WIDTHS = {
     128: (16, 16, 16, 16, 8, 8, 4, 4, 2, 2, 1),

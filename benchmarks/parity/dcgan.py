@@ -21,7 +21,7 @@ import torch
 from side_by_side import arguments, compare, ours, randomise
 from torch import nn
 
-from directions.generators.dcgan import DCGAN
+from directions.generators.families.dcgan import DCGAN
 
 FILES = (
     "dcgan/main.py",

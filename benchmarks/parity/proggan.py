@@ -16,7 +16,7 @@ import sys
 import torch
 from side_by_side import arguments, compare, ours, randomise
 
-from directions.generators.proggan import PROGGAN
+from directions.generators.families.proggan import PROGGAN
 
 CHECKPOINT = "100_celeb_hq_network-snapshot-010403.pth"
 

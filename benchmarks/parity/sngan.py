@@ -12,7 +12,7 @@ import sys
 import torch
 from side_by_side import arguments, compare, ours, randomise
 
-from directions.generators.sngan import SNGAN
+from directions.generators.families.sngan import SNGAN
 
 
 def main() -> int:

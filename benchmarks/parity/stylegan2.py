@@ -16,7 +16,7 @@ import torch
 import torch.utils.cpp_extension
 from side_by_side import arguments, compare, ours, randomise
 
-from directions.generators.stylegan2 import STYLEGAN2
+from directions.generators.families.stylegan2 import STYLEGAN2
 
 
 def main() -> int:

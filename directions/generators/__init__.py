@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from directions.generators.archive import checkpoint_in, is_tar
 from directions.generators.base import (
     ClassGenerator,
     Generator,
@@ -21,13 +20,18 @@ from directions.generators.base import (
     NetworkGenerator,
     fingerprint,
 )
-from directions.generators.bigbigan import BIGBIGAN
-from directions.generators.biggan import BIGGAN
-from directions.generators.biggan_deep import BIGGAN_DEEP
 from directions.generators.classes import parse_classes
-from directions.generators.compact import COMPACT
-from directions.generators.dcgan import DCGAN
+from directions.generators.families.bigbigan import BIGBIGAN
+from directions.generators.families.biggan import BIGGAN
+from directions.generators.families.biggan_deep import BIGGAN_DEEP
+from directions.generators.families.compact import COMPACT
+from directions.generators.families.dcgan import DCGAN
+from directions.generators.families.proggan import PROGGAN
+from directions.generators.families.sngan import SNGAN
+from directions.generators.families.stylegan2 import STYLEGAN2
 from directions.generators.family import Family, Sampling
+from directions.generators.files.archive import checkpoint_in, is_tar
+from directions.generators.files.official import check_official, official_file, official_weights
 from directions.generators.foreign import (
     from_python,
     from_torchscript,
@@ -36,10 +40,6 @@ from directions.generators.foreign import (
     refuse_exported_program,
 )
 from directions.generators.loading import OpenedFile, open_file
-from directions.generators.official import check_official, official_file, official_weights
-from directions.generators.proggan import PROGGAN
-from directions.generators.sngan import SNGAN
-from directions.generators.stylegan2 import STYLEGAN2
 from saliency.foundation.artifacts import made_file
 from saliency.foundation.devices import device_named
 from saliency.foundation.errors import InputError, UsageError

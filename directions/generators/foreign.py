@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from data.bounds import ZIP, check_archive
+from data.store.bounds import ZIP, check_archive
 from directions.generators.adapt import latent_dims_of
 from directions.generators.base import Generator, NetworkGenerator
 from saliency.foundation.errors import InputError

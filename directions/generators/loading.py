@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.files import load_tensors
-from directions.generators.checkpoint import StateDict, read_checkpoint
+from data.store.files import load_tensors
 from directions.generators.family import Config, Family
-from directions.generators.store import config_problem, parse_metadata
+from directions.generators.files.checkpoint import StateDict, read_checkpoint
+from directions.generators.files.store import config_problem, parse_metadata
 from saliency.foundation.errors import InputError
 
 SHOWN = 3

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.benchmarks import Pair
-from data.files import write_text
-from data.progress import progress as progress_bar
+from data.benchmarks.folders import BenchmarkPair
+from data.runtime.progress import progress as progress_bar
+from data.store.files import write_text
 from eval.bootstrap import BOOTSTRAP_SAMPLES, resampled
 from eval.curves import Curves
 from eval.images import ImageMetrics
@@ -44,7 +44,7 @@ from saliency.foundation.images import to_rgb
 
 Result = dict[str, Any]
 Row = Mapping[str, Any]
-MapAndTruth = Callable[[Pair], tuple[NDArray[np.float32], NDArray[np.float32]]]
+MapAndTruth = Callable[[BenchmarkPair], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 SHOWN = 20
 """Largest number of photos in each of the three galleries."""
@@ -58,7 +58,7 @@ def write_report(
     path: Path | str,
     results: Mapping[str, Result],
     metrics: Sequence[ImageMetrics],
-    pairs: Sequence[Pair],
+    pairs: Sequence[BenchmarkPair],
     read: MapAndTruth,
     progress: bool = True,
 ) -> None:
@@ -263,7 +263,7 @@ def falling(values: Sequence[float]) -> list[int]:
 
 
 def _photos(
-    metrics: ImageMetrics, pairs: Sequence[Pair], read: MapAndTruth, progress: bool
+    metrics: ImageMetrics, pairs: Sequence[BenchmarkPair], read: MapAndTruth, progress: bool
 ) -> Markup:
     """The galleries of the best, the median and the worst photos."""
     (iou,) = _columns(metrics, "iou").tolist()

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from data.config import code_version
-from data.memory import keep_freed_memory
-from saliency.cli.parser import USAGE, Parser
-from saliency.cli.process import Terminated, short_waits, skipped_in_one_line, terminable
+from data.runtime.memory import keep_freed_memory
+from saliency.cli.shared.parser import USAGE, Parser
+from saliency.cli.shared.process import Terminated, short_waits, skipped_in_one_line, terminable
 from saliency.foundation.errors import (
     InputError,
     SaliencyError,
@@ -40,7 +40,7 @@ COMMANDS = {
     "recipes": "settings named after the papers, for --recipe",
 }
 TRAINING = ("train", "self-train", "run")
-"""Commands whose steps each need gigabytes again, see :mod:`data.memory`."""
+"""Commands whose steps each need gigabytes again, see :mod:`data.runtime.memory`."""
 DONE, FAILED, PARTLY = 0, 1, 3
 INTERRUPTED, TERMINATED = 130, 143
 

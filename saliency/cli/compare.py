@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli.options import report
+from saliency.cli.shared.options import report
 from saliency.foundation.errors import UsageError
 
 SUMMARY = "compare two scores: their paired difference, and whether it may be chance"

@@ -7,12 +7,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from saliency.cli.options import add_json, report
+from saliency.cli.shared.options import add_json, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their options."""
-    from data.benchmarks import PUBLISHED
+    from data.benchmarks.published import PUBLISHED
 
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what can be fetched, and from where")
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print every published benchmark."""
-    from data.benchmarks import PUBLISHED
+    from data.benchmarks.published import PUBLISHED
 
     lines = []
     for each in PUBLISHED.values():
@@ -47,8 +47,8 @@ def show(arguments: argparse.Namespace) -> int:
 
 def get(arguments: argparse.Namespace) -> int:
     """Fetch one; the terms come first."""
-    from data.benchmarks import PUBLISHED
-    from data.download import fetch
+    from data.benchmarks.fetching import fetch
+    from data.benchmarks.published import PUBLISHED
 
     published = PUBLISHED[arguments.name]
     notice = f"{published.title}: {published.notice}\nHomepage: {published.homepage}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli import discover_evaluate, discover_pick
-from saliency.cli.devices import pick_device
-from saliency.cli.options import add_config, add_json, chosen_generator, read_config, report
-from saliency.cli.sources import GENERATOR_HELP, sampled_generator
+from saliency.cli.discovery import evaluate as discover_evaluate
+from saliency.cli.discovery import pick as discover_pick
+from saliency.cli.shared.devices import pick_device
+from saliency.cli.shared.options import add_config, add_json, chosen_generator, read_config, report
+from saliency.cli.shared.sources import GENERATOR_HELP, sampled_generator
 from saliency.foundation.errors import UsageError
 
 ACTIONS = {

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saliency.cli import compare
-from saliency.cli.options import add_json, report, say
+from saliency.cli.shared.options import add_json, report, say
 from saliency.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from data.benchmarks import Pair
+    from data.benchmarks.folders import BenchmarkPair
     from eval.benchmark import Predictor
     from eval.protocols import Protocol
 
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.benchmarks import find_pairs
+    from data.benchmarks.folders import find_pairs
     from eval.benchmark import document, score
 
     if arguments.list_protocols:
@@ -133,7 +133,10 @@ def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
 
 
 def check_outputs(
-    out: Path | None, report: Path | None, protocols: Sequence[Protocol], pairs: Sequence[Pair]
+    out: Path | None,
+    report: Path | None,
+    protocols: Sequence[Protocol],
+    pairs: Sequence[BenchmarkPair],
 ) -> None:
     """Check that all files can be written, before scoring, which may take minutes.
 
@@ -141,7 +144,7 @@ def check_outputs(
         UsageError: a file cannot have its name, or both options name the same file.
         InputError: a folder does not let files be written in it.
     """
-    from data.files import check_writable
+    from data.store.files import check_writable
     from eval.benchmark import table_path
 
     inputs = [path for pair in pairs for path in (pair.image, pair.mask)]
@@ -155,7 +158,7 @@ def check_outputs(
 
 
 def load_method(
-    arguments: argparse.Namespace, pairs: Sequence[Pair]
+    arguments: argparse.Namespace, pairs: Sequence[BenchmarkPair]
 ) -> tuple[Predictor, dict[str, Any]]:
     """The function from a photo's path to its saliency map, and its description for the score."""
     from saliency.foundation.images import to_rgb
@@ -169,14 +172,15 @@ def load_method(
         folder = arguments.maps.resolve().name
         return saved_maps(arguments.maps, pairs), {"kind": "maps", "name": folder}
     if arguments.method:
-        from saliency.baselines import get_baseline
+        from saliency.baselines.classical import get_baseline
 
         baseline = get_baseline(arguments.method)
         method = {"kind": "baseline", "name": arguments.method}
         return lambda path: baseline(to_rgb(path)), method
 
-    from saliency.cli.devices import pick_device
-    from saliency.segmenter import DEFAULT_MODEL, Segmenter
+    from saliency.cli.shared.devices import pick_device
+    from saliency.inference.segmenter import Segmenter
+    from saliency.inference.shipped import DEFAULT_MODEL
 
     quality = arguments.quality or "default"
     device = str(pick_device(arguments.device))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli import generator_files, generator_invert, generator_official
-from saliency.cli.options import add_config, add_json, read_config, report
-from saliency.cli.process import say_skipped
-from saliency.cli.sources import GENERATOR_HELP
+from saliency.cli.generators import files as generator_files
+from saliency.cli.generators import invert as generator_invert
+from saliency.cli.generators import official as generator_official
+from saliency.cli.shared.options import add_config, add_json, read_config, report
+from saliency.cli.shared.process import say_skipped
+from saliency.cli.shared.sources import GENERATOR_HELP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from directions.gan_training import GeneratorTrainConfig
+    from directions.training.trainer import GeneratorTrainConfig
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     generator_official.add_actions(actions)
@@ -43,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from directions.gan_training import GeneratorTrainConfig, train_generator
-    from saliency.cli.devices import pick_device
+    from directions.training.trainer import GeneratorTrainConfig, train_generator
+    from saliency.cli.shared.devices import pick_device
 
     config = read_config(arguments, GeneratorTrainConfig)
     device = pick_device(config.device)
@@ -68,13 +70,13 @@ def _train(arguments: argparse.Namespace) -> int:
 def _measure(arguments: argparse.Namespace) -> int:
     import torch
 
-    from data.photos import list_photos
-    from data.seeds import torch_stream
-    from data.sheets import check_sheet, save_sheet
-    from directions.gan_training import pack_photos
+    from data.images.photos import list_photos
+    from data.images.sheets import check_sheet, save_sheet
+    from data.runtime.seeds import torch_stream
     from directions.generators import load_generator
-    from saliency.cli.devices import pick_device
-    from saliency.frechet import FEATURES, feature_network, features, frechet_distance
+    from directions.training.trainer import pack_photos
+    from saliency.cli.shared.devices import pick_device
+    from saliency.training.frechet import FEATURES, feature_network, features, frechet_distance
 
     found = list_photos(arguments.photos)
     if arguments.sheet:

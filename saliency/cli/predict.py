@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saliency.cli.cutting import add_cut_arguments, read_cut
-from saliency.cli.options import add_json, report
-from saliency.cli.process import say_skipped
+from saliency.cli.shared.cutting import add_cut_arguments, read_cut
+from saliency.cli.shared.options import add_json, report
+from saliency.cli.shared.process import say_skipped
 
 if TYPE_CHECKING:
-    from data.photos import Found
-    from saliency.cli.cutting import CutRequest
-    from saliency.outputs import Mark, Plan
-    from saliency.rendering import Rendering
-    from saliency.segmenter import Segmenter
+    from data.images.photos import Found
+    from saliency.cli.shared.cutting import CutRequest
+    from saliency.inference.segmenter import Segmenter
+    from saliency.prediction.outputs import Mark, Plan
+    from saliency.prediction.rendering import Rendering
 
 EPILOG = """\
 A photo keeps its place in its folder: FOLDER/a/x.jpg becomes OUT/a/x.png. The same command goes on
@@ -91,11 +91,12 @@ class Outcome:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos were skipped, 1 when all were."""
-    from saliency.cli.devices import pick_device
+    from saliency.cli.shared.devices import pick_device
     from saliency.foundation.errors import UsageError
-    from saliency.outputs import plan_outputs
-    from saliency.rendering import Rendering
-    from saliency.segmenter import DEFAULT_MODEL, Segmenter
+    from saliency.inference.segmenter import Segmenter
+    from saliency.inference.shipped import DEFAULT_MODEL
+    from saliency.prediction.outputs import plan_outputs
+    from saliency.prediction.rendering import Rendering
 
     cut = read_cut(arguments)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
@@ -133,8 +134,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _find(sources: list[Path], out: Path) -> Found:
     """The photos, without results of earlier runs; what is left out is said."""
-    from data.photos import find_photos, say_left_out
-    from saliency.outputs import without_results
+    from data.images.photos import find_photos, say_left_out
+    from saliency.prediction.outputs import without_results
 
     found = without_results(find_photos(sources, without=[out]), out)
     say_left_out(found, sources)
@@ -167,7 +168,7 @@ def _predict_all(
     cut: CutRequest | None,
     outcome: Outcome,
 ) -> None:
-    from data.progress import progress
+    from data.runtime.progress import progress
     from saliency.foundation.errors import ImageError
 
     with progress(len(plan.targets), unit="photo", label="predict") as bar:
@@ -191,13 +192,13 @@ def _predict(
     cut: CutRequest | None,
 ) -> Mark:
     """Segment one photo and write the result."""
-    from saliency.confidence import confidence
     from saliency.cutting.cut_out import starting_map
     from saliency.foundation.decoding import decode, open_regular
     from saliency.foundation.images import layers_of, pixels_of, upright
-    from saliency.outputs import Mark
-    from saliency.refine import get_refiner
-    from saliency.rendering import draw_cut, write_png
+    from saliency.inference.confidence import confidence
+    from saliency.prediction.outputs import Mark
+    from saliency.prediction.rendering import draw_cut, write_png
+    from saliency.refinement.registry import get_refiner
 
     name = str(photo)
     with open_regular(photo) as file:

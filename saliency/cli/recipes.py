@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from saliency.cli.options import add_json, report
+from saliency.cli.shared.options import add_json, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from saliency.recipe_files import read_recipe, recipe_names, recipe_path
+    from saliency.recipes.files import read_recipe, recipe_names, recipe_path
 
     recipes = {name: read_recipe(recipe_path(name), name) for name in recipe_names()}
     rows = []
@@ -38,7 +38,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _print(arguments: argparse.Namespace) -> int:
-    from saliency.recipe_files import read_recipe, recipe_path
+    from saliency.recipes.files import read_recipe, recipe_path
 
     path = recipe_path(arguments.name)
     recipe = read_recipe(path, arguments.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.shared.options import add_config, add_json, read_config, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from directions.generators import load_generator
-    from saliency.cli.devices import pick_device
+    from saliency.cli.shared.devices import pick_device
     from saliency.pipeline import RunConfig, as_json, run_pipeline, summary
 
     config = read_config(arguments, RunConfig)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli.options import add_config, add_json, read_config, report
-from saliency.cli.process import say_skipped
+from saliency.cli.shared.options import add_config, add_json, read_config, report
+from saliency.cli.shared.process import say_skipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from saliency.self_training_settings import SelfTrainConfig
+    from saliency.self_training.settings import SelfTrainConfig
 
     parser.add_argument(
         "photos", nargs="+", type=Path, metavar="PHOTOS", help="folders of unlabelled photos"
@@ -45,15 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
-    from data.pairs import PairFolder
-    from data.photos import list_photos
-    from saliency.cli.devices import pick_device
-    from saliency.cutouts import load_cutouts
-    from saliency.encoders import check_encoder
-    from saliency.label_stream import Material
-    from saliency.segmenter import Segmenter
-    from saliency.self_training import self_train
-    from saliency.self_training_settings import SelfTrainConfig
+    from data.images.photos import list_photos
+    from data.store.pairs import PairFolder
+    from saliency.cli.shared.devices import pick_device
+    from saliency.inference.segmenter import Segmenter
+    from saliency.self_training.label_stream import Material
+    from saliency.self_training.rounds import self_train
+    from saliency.self_training.settings import SelfTrainConfig
+    from saliency.training.cutouts import load_cutouts
+    from saliency.training.encoders import check_encoder
 
     config = read_config(arguments, SelfTrainConfig)
     check_encoder(config.encoder, config.encoder_weights)

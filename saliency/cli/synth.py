@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saliency.cli.devices import pick_device
-from saliency.cli.options import add_config, add_json, chosen_generator, read_config, report
-from saliency.cli.sources import GENERATOR_HELP, as_discovered, sampled_generator
+from saliency.cli.shared.devices import pick_device
+from saliency.cli.shared.options import add_config, add_json, chosen_generator, read_config, report
+from saliency.cli.shared.sources import GENERATOR_HELP, as_discovered, sampled_generator
 
 if TYPE_CHECKING:
     from data.synthesis import SynthConfig
     from directions.direction import Direction
-    from directions.photo_latents import PhotoLatents
+    from directions.photos.latents import PhotoLatents
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.sheets import check_sheet
+    from data.images.sheets import check_sheet
     from data.synthesis import SynthConfig, synthesise
     from directions.direction import load_direction
-    from directions.photo_latents import NearPhotos, latents_sha256
-    from saliency.mask_recipe import recipe_of
+    from directions.masking import masking_from
+    from directions.photos.latents import NearPhotos, latents_sha256
 
     config = read_config(arguments, SynthConfig)
     if arguments.preview:
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     made_from = {"direction_sha256": "+".join(each.digest() for each in directions)}
     if config.latents is not None:
         made_from["latents_sha256"] = latents_sha256(config.latents)
-    recipes = [recipe_of(direction, config) for direction in directions]
+    recipes = [masking_from(direction, config) for direction in directions]
     made = synthesise(generator, recipes, config, arguments.out, source, made_from)
     if arguments.preview:
         write_preview(arguments.out, arguments.preview)
@@ -105,7 +105,7 @@ def latents_of(config: SynthConfig) -> PhotoLatents | None:
         InputError: no such file, or none with latents in it.
         UsageError: they were made with another truncation, which some generators' images depend on.
     """
-    from directions.photo_latents import PhotoLatents
+    from directions.photos.latents import PhotoLatents
     from saliency.foundation.errors import UsageError
 
     if config.latents is None:
@@ -124,8 +124,8 @@ def latents_of(config: SynthConfig) -> PhotoLatents | None:
 
 def write_preview(folder: Path, path: Path, count: int = 48) -> None:
     """Draw the first pairs of a folder as a contact sheet."""
-    from data.pairs import PairFolder
-    from data.sheets import save_sheet
+    from data.images.sheets import save_sheet
+    from data.store.pairs import PairFolder
     from data.synthesis import preview_rows
 
     pairs = PairFolder(folder)

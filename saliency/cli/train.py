@@ -6,16 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saliency.cli.devices import pick_device
-from saliency.cli.options import add_config, add_json, read_config, report
+from saliency.cli.shared.devices import pick_device
+from saliency.cli.shared.options import add_config, add_json, read_config, report
 
 if TYPE_CHECKING:
-    from data.composites import Composites
+    from data.images.composites import Composites
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from saliency.training_settings import TrainConfig
+    from saliency.training.settings import TrainConfig
 
     parser.add_argument(
         "pairs",
@@ -42,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] | None:
     """Composites for training and for validation."""
-    from data.composites import Composites
-    from data.photos import list_photos
-    from saliency.cutouts import load_cutouts
+    from data.images.composites import Composites
+    from data.images.photos import list_photos
+    from saliency.training.cutouts import load_cutouts
 
     if arguments.cutouts is None:
         return None
@@ -57,11 +57,11 @@ def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.pairs import PairFolder
-    from saliency.encoders import check_encoder
+    from data.store.pairs import PairFolder
     from saliency.foundation.errors import UsageError
-    from saliency.training import train_segmenter
-    from saliency.training_settings import TrainConfig
+    from saliency.training.encoders import check_encoder
+    from saliency.training.settings import TrainConfig
+    from saliency.training.trainer import train_segmenter
 
     config = read_config(arguments, TrainConfig)
     if (arguments.cutouts is None) != (arguments.over is None):

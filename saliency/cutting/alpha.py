@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from saliency.cutting.closed_form import applied, closed_form, linear_model
 from saliency.cutting.settings import CutSettings
 from saliency.cutting.trimap import Trimap, tidied, trimap
-from saliency.refine import guided
-from saliency.resizing import bounded, enlarged_rows, resized, strips
+from saliency.refinement.guided import guided
+from saliency.refinement.resizing import bounded, enlarged_rows, resized, strips
 
 Photo = NDArray[np.uint8]
 Alpha = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from PIL import ImageColor
 
 from saliency.foundation.errors import UsageError
 from saliency.foundation.images import to_rgb
-from saliency.resizing import enlarged_rows, strips
+from saliency.refinement.resizing import enlarged_rows, strips
 
 Photo = NDArray[np.uint8]
 Alpha = NDArray[np.uint8]

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.refine import local_linear_model
-from saliency.resizing import bounded, resized
+from saliency.refinement.guided import local_linear_model
+from saliency.refinement.resizing import bounded, resized
 
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -88,7 +88,7 @@ def _solved(photo: NDArray[np.uint8], prior: Map, unknown: Mask, weight: float) 
     """Alpha where it is unknown: smooth by the Laplacian, near the prior by its weight."""
     from scipy.sparse import csr_matrix  # slow to import
 
-    from saliency.bilateral_grid import conjugate_gradients
+    from saliency.refinement.bilateral_grid import conjugate_gradients
 
     rows = np.flatnonzero(unknown)
     if not len(rows) or min(prior.shape) < 3:

@@ -12,7 +12,7 @@ from saliency.cutting.alpha import find_alpha
 from saliency.cutting.background import Background, laid_over
 from saliency.cutting.foreground import clean_colours, estimate_colours
 from saliency.cutting.settings import CutSettings
-from saliency.resizing import resized
+from saliency.refinement.resizing import resized
 
 Photo = NDArray[np.uint8]
 Alpha = NDArray[np.uint8]

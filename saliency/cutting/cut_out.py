@@ -14,9 +14,10 @@ from saliency.cutting.cut import cut
 from saliency.cutting.settings import CutSettings
 from saliency.foundation.decoding import open_image
 from saliency.foundation.images import Layers, layers_of, to_rgb, upright
-from saliency.refine import get_refiner
-from saliency.resizing import bounded, resized
-from saliency.segmenter import Segmenter, chosen_segmenter
+from saliency.inference.predict import chosen_segmenter
+from saliency.inference.segmenter import Segmenter
+from saliency.refinement.registry import get_refiner
+from saliency.refinement.resizing import bounded, resized
 
 OWN_REFINERS = ("bilateral", "grabcut")
 """Refiners that move outlines farther than a band does: matting starts from what they find."""
@@ -113,7 +114,7 @@ def starting_map(
     Args:
         pixels: uint8 (H, W, 3).
         network_map: float32 (h, w) in [0, 1].
-        refine: a name of :data:`saliency.refine.REFINERS`.
+        refine: a name of :data:`saliency.refinement.registry.REFINERS`.
 
     Returns:
         float32 (h, w) in [0, 1].

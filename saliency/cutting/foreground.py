@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.resizing import bounded, enlarged_rows, resized, strips
+from saliency.refinement.resizing import bounded, enlarged_rows, resized, strips
 
 Photo = NDArray[np.uint8]
 Alpha = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.resizing import resized
+from saliency.refinement.resizing import resized
 
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -1,0 +1,1 @@
+"""Files from the web, checked, and unpacked safely."""

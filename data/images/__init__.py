@@ -1,0 +1,1 @@
+"""Images on their way in: photos, masks, composites, augmentation, sheets of pictures."""

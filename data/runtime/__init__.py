@@ -1,0 +1,1 @@
+"""How a process runs: seeds, threads, processes, memory, precision, progress."""

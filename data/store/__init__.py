@@ -1,0 +1,1 @@
+"""What stages write and read: safe files, locks, pairs, pseudo-labels, tensors."""

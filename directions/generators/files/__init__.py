@@ -1,0 +1,1 @@
+"""Generators' files: our own, published checkpoints, archives, pickles."""

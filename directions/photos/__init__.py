@@ -1,0 +1,1 @@
+"""Photos as latents of a generator."""

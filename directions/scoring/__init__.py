@@ -1,0 +1,1 @@
+"""What a direction does to images: scores, the background shift, naturalness."""

@@ -1,0 +1,1 @@
+"""The search for interpretable directions: deformator A, reconstructor R, closed forms."""

@@ -1,0 +1,1 @@
+"""Classical saliency, without any learning."""

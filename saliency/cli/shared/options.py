@@ -1,0 +1,134 @@
+"""Command-line options from the stages' typed configs: every option is declared once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from data.config import StageConfig
+from saliency.foundation.errors import named
+from saliency.foundation.terminal import printable_lines
+from saliency.recipes.files import StageRecipe, is_recipe, read_recipe, recipe_path
+
+C = TypeVar("C", bound=StageConfig)
+
+
+def add_config(
+    parser: argparse.ArgumentParser, config: type[StageConfig], stage: str | None = None
+) -> None:
+    """Add one option for each field of ``config``, and ``--config FILE.toml``.
+
+    Args:
+        parser: of the command.
+        config: its settings.
+        stage: its table in recipes, which adds ``--recipe``; ``None`` for a command without one.
+    """
+    group = parser.add_argument_group("settings")
+    if stage is not None:
+        parser.set_defaults(recipe_stage=stage)
+        group.add_argument(
+            "--recipe",
+            metavar="NAME|TOML",
+            help="settings by name (`saliency recipes`) or of a file; --config and options win",
+        )
+    group.add_argument(
+        "--config", type=Path, metavar="TOML", help="file with these settings; options win"
+    )
+    for name, field in config.model_fields.items():
+        group.add_argument(
+            "--" + name.replace("_", "-"),
+            default=argparse.SUPPRESS,
+            metavar=_metavar(field),
+            help=_help(field),
+        )
+
+
+def read_config(
+    arguments: argparse.Namespace, config: type[C], presets: dict[str, Any] | None = None
+) -> C:
+    """The config of a parsed command line: options, then the TOML file, the recipe, the presets.
+
+    Raises:
+        UsageError: an unknown key or an impossible value, with what would be valid.
+    """
+    given = vars(arguments)
+    values = dict(presets or {})
+    for where, recipe in _recipes(arguments):
+        values |= recipe.stage_settings(given["recipe_stage"], config, where)
+    if arguments.config is not None and not _config_is_recipe(arguments):
+        values |= config.read_toml(arguments.config)
+    values |= {name: given[name] for name in config.model_fields if name in given}
+    return config.build(values)
+
+
+def chosen_generator(arguments: argparse.Namespace, default: str = "compact") -> str:
+    """``--generator``, else the recipe's, else ``default``.
+
+    Raises:
+        UsageError: a recipe that cannot be read.
+    """
+    if arguments.generator is not None:
+        return str(arguments.generator)
+    named = [recipe.generator for _, recipe in _recipes(arguments) if recipe.generator]
+    return named[-1] if named else default
+
+
+def _recipes(arguments: argparse.Namespace) -> list[tuple[str, StageRecipe]]:
+    """The recipes of a command line with the option that names each, the one that wins last."""
+    found = []
+    name = vars(arguments).get("recipe")
+    if name is not None:
+        where = f"--recipe {name}"
+        found.append((where, read_recipe(recipe_path(name), where)))
+    if _config_is_recipe(arguments):
+        where = f"--config {arguments.config}"
+        found.append((where, read_recipe(arguments.config, where)))
+    return found
+
+
+def _config_is_recipe(arguments: argparse.Namespace) -> bool:
+    """Whether ``--config`` names an edited recipe, with a table for each stage."""
+    has_stage = "recipe_stage" in vars(arguments)
+    return has_stage and arguments.config is not None and is_recipe(arguments.config)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def report(arguments: argparse.Namespace, values: Any, text: str) -> None:
+    """Print a command's result: ``values`` as JSON with ``--json``, else ``text``."""
+    say(json.dumps(values).replace("\x7f", "\\u007f") if arguments.json else text)
+
+
+def say(text: str) -> None:
+    """Print on stdout whatever names are in the text, and whatever its encoding."""
+    encoding = sys.stdout.encoding or "utf-8"
+    with named("standard output"):
+        print(printable_lines(text).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = _choices(field.annotation)
+    if choices:
+        return "{" + ",".join(str(choice) for choice in choices) + "}"
+    kind: Any = field.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    return {int: "N", float: "X", str: "NAME"}.get(kind, "VALUE")
+
+
+def _help(field: FieldInfo) -> str:
+    text = (field.description or "").replace("%", "%%")
+    return text if field.default is None else f"{text} (default: {field.default})"

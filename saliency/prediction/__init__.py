@@ -1,0 +1,1 @@
+"""What `saliency predict` writes, and where."""

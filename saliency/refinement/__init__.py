@@ -1,0 +1,1 @@
+"""Saliency maps that follow the photo's own edges."""

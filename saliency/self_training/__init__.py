@@ -1,0 +1,1 @@
+"""A segmenter teaches a better one on photos that nobody labelled."""

