@@ -4,6 +4,9 @@
 >>> saliency.predict_mask("photo.jpg")          # doctest: +SKIP
 array([[0.01, 0.02, ...]], dtype=float32)
 
+The stages are calls, too: :func:`discover`, :func:`synthesise`, :func:`train`, :func:`self_train`,
+:func:`evaluate`, and :func:`run` for all of them. Each means what the command of its name means.
+
 The names are loaded when they are first used, so that ``import saliency`` stays fast.
 """
 
@@ -13,21 +16,78 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from data.synthesis import SynthConfig as SynthConfig
+    from directions.discovery import DiscoverConfig as DiscoverConfig
     from saliency.cutting.cut_out import cut_out as cut_out
     from saliency.foundation.errors import ImageError as ImageError
+    from saliency.foundation.errors import InputError as InputError
+    from saliency.foundation.errors import NotFoundInGeneratorError as NotFoundInGeneratorError
+    from saliency.foundation.errors import OutputConflictError as OutputConflictError
     from saliency.foundation.errors import SaliencyError as SaliencyError
+    from saliency.foundation.errors import SegmenterError as SegmenterError
+    from saliency.foundation.errors import SkippedWarning as SkippedWarning
+    from saliency.foundation.errors import UsageError as UsageError
     from saliency.inference.predict import predict_mask as predict_mask
     from saliency.inference.segmenter import Segmenter as Segmenter
+    from saliency.pipeline import RunConfig as RunConfig
+    from saliency.self_training.settings import SelfTrainConfig as SelfTrainConfig
+    from saliency.stages.discover import discover as discover
+    from saliency.stages.evaluate import evaluate as evaluate
+    from saliency.stages.run import run as run
+    from saliency.stages.self_train import self_train as self_train
+    from saliency.stages.synthesise import synthesise as synthesise
+    from saliency.stages.train import train as train
+    from saliency.training.settings import TrainConfig as TrainConfig
 
 _HOMES = {
+    "DiscoverConfig": "directions.discovery",
     "ImageError": "saliency.foundation.errors",
+    "InputError": "saliency.foundation.errors",
+    "NotFoundInGeneratorError": "saliency.foundation.errors",
+    "OutputConflictError": "saliency.foundation.errors",
+    "RunConfig": "saliency.pipeline",
     "SaliencyError": "saliency.foundation.errors",
     "Segmenter": "saliency.inference.segmenter",
+    "SegmenterError": "saliency.foundation.errors",
+    "SelfTrainConfig": "saliency.self_training.settings",
+    "SkippedWarning": "saliency.foundation.errors",
+    "SynthConfig": "data.synthesis",
+    "TrainConfig": "saliency.training.settings",
+    "UsageError": "saliency.foundation.errors",
     "cut_out": "saliency.cutting.cut_out",
+    "discover": "saliency.stages.discover",
+    "evaluate": "saliency.stages.evaluate",
     "predict_mask": "saliency.inference.predict",
+    "run": "saliency.stages.run",
+    "self_train": "saliency.stages.self_train",
+    "synthesise": "saliency.stages.synthesise",
+    "train": "saliency.stages.train",
 }
 
-__all__ = ["ImageError", "SaliencyError", "Segmenter", "cut_out", "predict_mask"]
+__all__ = [
+    "DiscoverConfig",
+    "ImageError",
+    "InputError",
+    "NotFoundInGeneratorError",
+    "OutputConflictError",
+    "RunConfig",
+    "SaliencyError",
+    "Segmenter",
+    "SegmenterError",
+    "SelfTrainConfig",
+    "SkippedWarning",
+    "SynthConfig",
+    "TrainConfig",
+    "UsageError",
+    "cut_out",
+    "discover",
+    "evaluate",
+    "predict_mask",
+    "run",
+    "self_train",
+    "synthesise",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,8 @@ from directions.generators import FAMILIES, load_generator
 from directions.generators.classes import class_names, parse_classes
 from directions.generators.files.official import official_path, official_weights
 from saliency.cli import main
-from saliency.cli.shared.sources import as_discovered, sampled_generator
 from saliency.foundation.errors import UsageError
+from saliency.stages.sources import as_discovered, sampled_generator
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

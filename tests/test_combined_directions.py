@@ -13,8 +13,8 @@ from data.store.pairs import PairFolder
 from data.synthesis import Masking, SynthConfig, make_block, synthesise
 from directions.direction import Direction
 from saliency.cli import main
-from saliency.cli.synth import sampled_alike
 from saliency.foundation.errors import UsageError
+from saliency.stages.synthesise import sampled_alike
 
 PLANTED = f"{TESTS / 'planted.py'}:make_generator"
 

@@ -11,6 +11,7 @@ from PIL import Image
 from readers import COMMON, gradient
 
 import saliency
+from saliency.foundation import errors as errors_module
 from saliency.foundation.images import to_rgb
 from saliency.inference.segmenter import Segmenter, network_input
 
@@ -168,9 +169,22 @@ def test_a_turned_photo_gets_a_turned_mask(tiny_model: Path, tmp_path: Path) -> 
     np.testing.assert_array_equal(to_rgb(path), expected)
 
 
+def is_error(kind: object) -> bool:
+    """Whether it is one of the package's exceptions or warnings."""
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, Exception)
+        and kind.__module__ == errors_module.__name__
+    )
+
+
 def test_the_public_names() -> None:
-    expected = {"ImageError", "SaliencyError", "Segmenter", "cut_out", "predict_mask"}
-    assert set(dir(saliency)) == expected
+    stages = {"discover", "synthesise", "train", "self_train", "evaluate", "run"}
+    configs = {"DiscoverConfig", "SynthConfig", "TrainConfig", "SelfTrainConfig", "RunConfig"}
+    errors = {name for name, kind in vars(errors_module).items() if is_error(kind)}
+    expected = {"Segmenter", "cut_out", "predict_mask"} | stages | configs | errors
+    assert set(dir(saliency)) == set(saliency.__all__) == expected
+    assert all(getattr(saliency, name).__name__ == name for name in expected)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         saliency.nonsense  # noqa: B018
 

@@ -14,9 +14,10 @@ from directions.discovery import DiscoverConfig
 from directions.generators import EMBEDDED, FAMILIES
 from directions.generators.files.official import official_weights
 from saliency.cli import discover, main, self_train, synth, train
-from saliency.cli.shared.options import chosen_generator, read_config
+from saliency.cli.shared.options import read_config
 from saliency.foundation.errors import UsageError
 from saliency.recipes.files import STAGES, read_recipe, recipe_names, recipe_path
+from saliency.recipes.settings import recipe_generator
 from saliency.self_training.settings import SelfTrainConfig
 from saliency.training.settings import TrainConfig
 
@@ -121,13 +122,22 @@ def test_an_edited_recipe_by_file_as_recipe_and_as_config(
 
 
 def test_the_generator_of_a_recipe(tmp_path: Path) -> None:
-    assert chosen_generator(parsed("discover")) == "compact"
-    assert chosen_generator(parsed("synth", "--recipe", "proggan")) == "proggan-celeba-hq-1024"
-    mine = ["--recipe", "proggan", "--generator", "mine.pth"]
-    assert chosen_generator(parsed("discover", *mine)) == "mine.pth"
+    assert recipe_generator(None, None) is None
+    assert recipe_generator("proggan", None) == "proggan-celeba-hq-1024"
     nameless = tmp_path / "settings.toml"
     nameless.write_text("[discover]\nsteps = 4\n")
-    assert chosen_generator(parsed("discover", "--recipe", nameless)) == "compact"
+    assert recipe_generator(str(nameless), None) is None
+    named = tmp_path / "named.toml"
+    named.write_text('generator = "mine.pth"\n[discover]\nsteps = 4\n')
+    assert recipe_generator("proggan", named) == "mine.pth"  # the config file wins
+
+
+def test_a_generator_that_is_given_wins_over_the_recipes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["discover", "--recipe", "proggan", "--out", str(tmp_path), "--device", "cpu"]
+    assert "mine.pth" in run(capsys, *words, "--generator", "mine.pth")[2]
+    assert "proggan-celeba-hq-1024" in run(capsys, *words)[2]
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

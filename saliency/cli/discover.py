@@ -7,10 +7,9 @@ from pathlib import Path
 
 from saliency.cli.discovery import evaluate as discover_evaluate
 from saliency.cli.discovery import pick as discover_pick
-from saliency.cli.shared.devices import pick_device
-from saliency.cli.shared.options import add_config, add_json, chosen_generator, read_config, report
-from saliency.cli.shared.sources import GENERATOR_HELP, sampled_generator
+from saliency.cli.shared.options import add_config, add_json, report, stage_options
 from saliency.foundation.errors import UsageError
+from saliency.stages.sources import GENERATOR_HELP
 
 ACTIONS = {
     "pick": "take another direction of a finished run",
@@ -53,15 +52,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _discover(arguments: argparse.Namespace) -> int:
-    from directions.discovery import DiscoverConfig, discover
-    from saliency.pipeline import QUICK
+    from directions.discovery import DiscoverConfig
+    from saliency.stages.discover import discover
 
     if arguments.out is None:
         raise UsageError("--out: name an output folder")
-    config = read_config(arguments, DiscoverConfig, QUICK["discover"] if arguments.quick else None)
-    device = pick_device(config.device)
-    generator, config = sampled_generator(chosen_generator(arguments), config, device)
-    found = discover(generator, config, arguments.out)
+    found = discover(
+        arguments.generator,
+        out=arguments.out,
+        quick=arguments.quick,
+        progress=True,
+        **stage_options(arguments, DiscoverConfig),
+    )
     if found is None:  # under torchrun the first process speaks for all
         return 0
     chosen = found.chosen

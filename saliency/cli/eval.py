@@ -5,22 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from saliency.cli import compare
 from saliency.cli.shared.options import add_json, report, say
 from saliency.foundation.errors import UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from data.benchmarks.folders import BenchmarkPair
-    from eval.benchmark import Predictor
-    from eval.protocols import Protocol
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,9 +83,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.benchmarks.folders import find_pairs
-    from eval.benchmark import document, score
-
     if arguments.list_protocols:
         say(list_protocols(arguments.json))
         return 0
@@ -103,102 +90,24 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "--benchmark: this option is needed; it names a folder of photos and ground-truth masks"
         )
-    protocols = chosen_protocols(arguments.protocol or ["voynov"])
-    pairs = find_pairs(arguments.benchmark)
-    check_outputs(arguments.out, arguments.report, protocols, pairs)
-    predict, method = load_method(arguments, pairs)
-    results = score(
-        predict,
-        pairs,
-        protocols,
-        benchmark=arguments.benchmark.resolve().name,
-        method=method,
-        output=arguments.out,
+    from saliency.stages.evaluate import evaluate
+
+    scored = evaluate(
+        arguments.benchmark,
+        model=arguments.model,
+        maps=arguments.maps,
+        method=arguments.method,
+        protocol=arguments.protocol or "voynov",
+        out=arguments.out,
         report=arguments.report,
+        refine=arguments.refine,
+        quality=arguments.quality,
+        device=arguments.device,
+        progress=True,
     )
-    page = f"\nreport {arguments.report}" if arguments.report else ""
-    report(arguments, document(results), describe(results) + page)
+    page = f"\nreport {scored.report}" if scored.report else ""
+    report(arguments, scored.document, describe(scored.results) + page)
     return 0
-
-
-def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
-    """The protocols of those names; a name that is given twice counts once.
-
-    Raises:
-        UsageError: there is no protocol of a name; the message lists the valid names.
-    """
-    from eval.protocols import get_protocol
-
-    return [get_protocol(name) for name in dict.fromkeys(names)]
-
-
-def check_outputs(
-    out: Path | None,
-    report: Path | None,
-    protocols: Sequence[Protocol],
-    pairs: Sequence[BenchmarkPair],
-) -> None:
-    """Check that all files can be written, before scoring, which may take minutes.
-
-    Raises:
-        UsageError: a file cannot have its name, or both options name the same file.
-        InputError: a folder does not let files be written in it.
-    """
-    from data.store.files import check_writable
-    from eval.benchmark import table_path
-
-    inputs = [path for pair in pairs for path in (pair.image, pair.mask)]
-    if out is not None:
-        for path in (out, *(table_path(out, protocol.name) for protocol in protocols)):
-            check_writable("out", path, inputs)
-    if report is not None:
-        check_writable("report", report, inputs)
-    if out is not None and report is not None and out.resolve() == report.resolve():
-        raise UsageError(f"--report {report}: is the file of --out; name another")
-
-
-def load_method(
-    arguments: argparse.Namespace, pairs: Sequence[BenchmarkPair]
-) -> tuple[Predictor, dict[str, Any]]:
-    """The function from a photo's path to its saliency map, and its description for the score."""
-    from saliency.foundation.images import to_rgb
-
-    for option in ("refine", "quality"):
-        if getattr(arguments, option) and (arguments.maps or arguments.method):
-            raise UsageError(f"--{option}: is for a segmenter, not for --maps or --method")
-    if arguments.maps:
-        from eval.benchmark import saved_maps
-
-        folder = arguments.maps.resolve().name
-        return saved_maps(arguments.maps, pairs), {"kind": "maps", "name": folder}
-    if arguments.method:
-        from saliency.baselines.classical import get_baseline
-
-        baseline = get_baseline(arguments.method)
-        method = {"kind": "baseline", "name": arguments.method}
-        return lambda path: baseline(to_rgb(path)), method
-
-    from saliency.cli.shared.devices import pick_device
-    from saliency.inference.segmenter import Segmenter
-    from saliency.inference.shipped import DEFAULT_MODEL
-
-    quality = arguments.quality or "default"
-    device = str(pick_device(arguments.device))
-    segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
-    method = {
-        "kind": "segmenter",
-        "name": Path(arguments.model or DEFAULT_MODEL).name,
-        "parameters": sum(weights.numel() for weights in segmenter.network.parameters()),
-        "config": asdict(segmenter.config),
-        "refine": arguments.refine or segmenter.config.refine,
-        "quality": quality,
-    }
-
-    def predict(path: Path) -> NDArray[np.float32]:
-        # the benchmark run collects the reader's errors, so that it can list all of them
-        return segmenter.predict(to_rgb(path), refine=arguments.refine, quality=quality)
-
-    return predict, method
 
 
 def list_protocols(as_json: bool) -> str:

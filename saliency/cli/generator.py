@@ -10,7 +10,7 @@ from saliency.cli.generators import invert as generator_invert
 from saliency.cli.generators import official as generator_official
 from saliency.cli.shared.options import add_config, add_json, read_config, report
 from saliency.cli.shared.process import say_skipped
-from saliency.cli.shared.sources import GENERATOR_HELP
+from saliency.stages.sources import GENERATOR_HELP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from directions.training.trainer import GeneratorTrainConfig, train_generator
-    from saliency.cli.shared.devices import pick_device
+    from saliency.stages.devices import pick_device
 
     config = read_config(arguments, GeneratorTrainConfig)
     device = pick_device(config.device)
@@ -75,7 +75,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from data.runtime.seeds import torch_stream
     from directions.generators import load_generator
     from directions.training.trainer import pack_photos
-    from saliency.cli.shared.devices import pick_device
+    from saliency.stages.devices import pick_device
     from saliency.training.frechet import FEATURES, feature_network, features, frechet_distance
 
     found = list_photos(arguments.photos)

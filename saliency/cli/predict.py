@@ -91,12 +91,12 @@ class Outcome:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos were skipped, 1 when all were."""
-    from saliency.cli.shared.devices import pick_device
     from saliency.foundation.errors import UsageError
     from saliency.inference.segmenter import Segmenter
     from saliency.inference.shipped import DEFAULT_MODEL
     from saliency.prediction.outputs import plan_outputs
     from saliency.prediction.rendering import Rendering
+    from saliency.stages.devices import pick_device
 
     cut = read_cut(arguments)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:

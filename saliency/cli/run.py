@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli.shared.options import add_config, add_json, read_config, report
+from saliency.cli.shared.options import add_config, add_json, report, stage_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from directions.generators import load_generator
-    from saliency.cli.shared.devices import pick_device
-    from saliency.pipeline import RunConfig, as_json, run_pipeline, summary
+    from saliency.pipeline import RunConfig, as_json, summary
+    from saliency.stages.run import run as run_stages
 
-    config = read_config(arguments, RunConfig)
-    generator = load_generator(arguments.generator, pick_device(config.device))
-    made = run_pipeline(
-        generator, config, arguments.out, quick=arguments.quick, benchmark=arguments.benchmark
+    made = run_stages(
+        arguments.generator,
+        out=arguments.out,
+        benchmark=arguments.benchmark,
+        quick=arguments.quick,
+        progress=True,
+        **stage_options(arguments, RunConfig),
     )
     report(arguments, as_json(made), summary(made))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from saliency.cli.shared.options import add_config, add_json, read_config, report
+from saliency.cli.shared.options import add_config, add_json, report, stage_options
 from saliency.cli.shared.process import say_skipped
 
 
@@ -45,26 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos could not be read."""
-    from data.images.photos import list_photos
-    from data.store.pairs import PairFolder
-    from saliency.cli.shared.devices import pick_device
-    from saliency.inference.segmenter import Segmenter
-    from saliency.self_training.label_stream import Material
-    from saliency.self_training.rounds import self_train
     from saliency.self_training.settings import SelfTrainConfig
-    from saliency.training.cutouts import load_cutouts
-    from saliency.training.encoders import check_encoder
+    from saliency.stages.self_train import self_train
 
-    config = read_config(arguments, SelfTrainConfig)
-    check_encoder(config.encoder, config.encoder_weights)
-    Segmenter.from_pretrained(arguments.teacher, "cpu")
-    device = pick_device(config.device)
-    photos = list_photos(arguments.photos)
-    material = Material(
-        pairs=None if arguments.pairs is None else PairFolder(*arguments.pairs),
-        cutouts=[] if arguments.cutouts is None else load_cutouts(arguments.cutouts),
+    trained = self_train(
+        arguments.photos,
+        teacher=arguments.teacher,
+        out=arguments.out,
+        pairs=arguments.pairs,
+        cutouts=arguments.cutouts,
+        progress=True,
+        **stage_options(arguments, SelfTrainConfig),
     )
-    trained = self_train(photos, arguments.teacher, material, config, arguments.out, device)
     say_skipped(trained.skipped)
     lines = [
         f"round {number}: {made['kept']} of {made['labelled']} photos kept, "

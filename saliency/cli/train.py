@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from saliency.cli.shared.devices import pick_device
-from saliency.cli.shared.options import add_config, add_json, read_config, report
-
-if TYPE_CHECKING:
-    from data.images.composites import Composites
+from saliency.cli.shared.options import add_config, add_json, report, stage_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,41 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser, TrainConfig, "train")
 
 
-def _composites(arguments: argparse.Namespace) -> tuple[Composites, Composites] | None:
-    """Composites for training and for validation."""
-    from data.images.composites import Composites
-    from data.images.photos import list_photos
-    from saliency.training.cutouts import load_cutouts
-
-    if arguments.cutouts is None:
-        return None
-    grounds = list_photos(arguments.over)
-    return (
-        Composites(load_cutouts(arguments.cutouts), grounds),
-        Composites(load_cutouts(arguments.cutouts, held_out=True), grounds),
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from data.store.pairs import PairFolder
-    from saliency.foundation.errors import UsageError
-    from saliency.training.encoders import check_encoder
+    from saliency.stages.train import train
     from saliency.training.settings import TrainConfig
-    from saliency.training.trainer import train_segmenter
 
-    config = read_config(arguments, TrainConfig)
-    if (arguments.cutouts is None) != (arguments.over is None):
-        raise UsageError("--cutouts and --over: give both, objects and photos to paste them over")
-    check_encoder(config.encoder, config.encoder_weights)
-    device = pick_device(config.device)
-    pairs = PairFolder(*arguments.pairs)
-    composites = _composites(arguments)
-    trained = train_segmenter(pairs, config, arguments.out, device, composites)
+    trained = train(
+        arguments.pairs,
+        out=arguments.out,
+        cutouts=arguments.cutouts,
+        over=arguments.over,
+        progress=True,
+        **stage_options(arguments, TrainConfig),
+    )
+    values = {name: value for name, value in vars(trained).items() if name != "segmenter"}
     report(
         arguments,
-        {"out": str(arguments.out), **vars(trained)},
-        f"{arguments.out}: validation IoU {trained.validation_iou:.3f} at step "
+        {"out": str(trained.segmenter), **values},
+        f"{trained.segmenter}: validation IoU {trained.validation_iou:.3f} at step "
         f"{trained.best_step} of {trained.steps} ({trained.training_pairs} pairs, "
         f"{trained.validation_pairs} held out)",
     )

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saliency.cli.shared.devices import pick_device
 from saliency.cli.shared.options import add_config, add_json, read_config, report
-from saliency.cli.shared.sources import GENERATOR_HELP, as_discovered, sampled_generator
+from saliency.stages.devices import pick_device
+from saliency.stages.sources import GENERATOR_HELP, as_discovered, sampled_generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

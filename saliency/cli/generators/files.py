@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from data.config import SamplingConfig
 from saliency.cli.generators.official import facts_of, official_row
 from saliency.cli.shared.options import add_config, add_json, read_config, report
-from saliency.cli.shared.sources import GENERATOR_HELP, sampled_generator
 from saliency.foundation.errors import InputError, UsageError
+from saliency.stages.sources import GENERATOR_HELP, sampled_generator
 
 if TYPE_CHECKING:
     from directions.generators import OpenedFile
@@ -126,7 +126,7 @@ def draw_samples(arguments: argparse.Namespace) -> int:
 
     from data.images.sheets import check_sheet, save_sheet
     from data.runtime.seeds import torch_stream
-    from saliency.cli.shared.devices import pick_device
+    from saliency.stages.devices import pick_device
 
     check_sheet("out", arguments.out, [arguments.generator])
     for option in ("count", "columns"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from saliency.cli.shared.options import add_config, add_json, read_config, report
 from saliency.cli.shared.process import say_skipped
-from saliency.cli.shared.sources import GENERATOR_HELP, sampled_generator
+from saliency.stages.sources import GENERATOR_HELP, sampled_generator
 
 SHOWN, COLUMNS = 48, 8
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from data.images.sheets import check_sheet, save_sheet
     from directions.photos.inversion import InvertConfig, invert, sheet_rows
     from directions.photos.projection import encoder_of
-    from saliency.cli.shared.devices import pick_device
+    from saliency.stages.devices import pick_device
 
     config = read_config(arguments, InvertConfig)
     photos = list_photos(arguments.photos)

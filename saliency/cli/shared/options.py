@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from data.config import StageConfig
 from saliency.foundation.errors import named
 from saliency.foundation.terminal import printable_lines
-from saliency.recipes.files import StageRecipe, is_recipe, read_recipe, recipe_path
+from saliency.recipes.settings import stage_config
 
 C = TypeVar("C", bound=StageConfig)
 
@@ -58,44 +58,26 @@ def read_config(
         UsageError: an unknown key or an impossible value, with what would be valid.
     """
     given = vars(arguments)
-    values = dict(presets or {})
-    for where, recipe in _recipes(arguments):
-        values |= recipe.stage_settings(given["recipe_stage"], config, where)
-    if arguments.config is not None and not _config_is_recipe(arguments):
-        values |= config.read_toml(arguments.config)
-    values |= {name: given[name] for name in config.model_fields if name in given}
-    return config.build(values)
+    return stage_config(
+        config,
+        given.get("recipe_stage"),
+        recipe=given.get("recipe"),
+        config=arguments.config,
+        options=_options(arguments, config),
+        presets=presets,
+    )
 
 
-def chosen_generator(arguments: argparse.Namespace, default: str = "compact") -> str:
-    """``--generator``, else the recipe's, else ``default``.
-
-    Raises:
-        UsageError: a recipe that cannot be read.
-    """
-    if arguments.generator is not None:
-        return str(arguments.generator)
-    named = [recipe.generator for _, recipe in _recipes(arguments) if recipe.generator]
-    return named[-1] if named else default
+def stage_options(arguments: argparse.Namespace, config: type[StageConfig]) -> dict[str, Any]:
+    """A parsed command line's settings, as the stage's Python call takes them."""
+    recipe = {"recipe": arguments.recipe} if "recipe" in vars(arguments) else {}
+    return {**recipe, "config": arguments.config, **_options(arguments, config)}
 
 
-def _recipes(arguments: argparse.Namespace) -> list[tuple[str, StageRecipe]]:
-    """The recipes of a command line with the option that names each, the one that wins last."""
-    found = []
-    name = vars(arguments).get("recipe")
-    if name is not None:
-        where = f"--recipe {name}"
-        found.append((where, read_recipe(recipe_path(name), where)))
-    if _config_is_recipe(arguments):
-        where = f"--config {arguments.config}"
-        found.append((where, read_recipe(arguments.config, where)))
-    return found
-
-
-def _config_is_recipe(arguments: argparse.Namespace) -> bool:
-    """Whether ``--config`` names an edited recipe, with a table for each stage."""
-    has_stage = "recipe_stage" in vars(arguments)
-    return has_stage and arguments.config is not None and is_recipe(arguments.config)
+def _options(arguments: argparse.Namespace, config: type[StageConfig]) -> dict[str, Any]:
+    """The options that were given."""
+    given = vars(arguments)
+    return {name: given[name] for name in config.model_fields if name in given}
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

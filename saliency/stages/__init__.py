@@ -1,0 +1,1 @@
+"""The stages as Python calls: each means what the command of its name means."""
