@@ -69,6 +69,16 @@ _loading = threading.Lock()
 """So that threads which ask at once load once."""
 
 
+def _renew_lock() -> None:
+    """In a forked child, which has no thread that would ever release the lock."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @lru_cache(maxsize=4)
 def _loaded(folder: Path, device: str | None, _identity: tuple[tuple[int, ...], ...]) -> Segmenter:
     return Segmenter.from_pretrained(folder, device)

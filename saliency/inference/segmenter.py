@@ -23,6 +23,7 @@ from saliency.foundation.errors import (
 from saliency.foundation.images import to_rgb
 from saliency.foundation.tensor_files import check_tensor_file
 from saliency.inference.config import SegmenterConfig, read_config
+from saliency.inference.forking import survive_forks
 from saliency.inference.network import filled
 from saliency.inference.shipped import segmenter_folder, shipped
 
@@ -81,6 +82,7 @@ class Segmenter:
         self.network = network.eval().requires_grad_(False)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self._inference = folded(self.network, config.channels)
+        survive_forks()
 
     @classmethod
     def from_pretrained(
