@@ -15,7 +15,8 @@ from test_colours import ADOBE, grey_profile
 from saliency import cut_out
 from saliency.cli import main
 from saliency.foundation.images import to_rgb
-from saliency.prediction.outputs import output_names, read_mark
+from saliency.prediction.formats import read_mark
+from saliency.prediction.outputs import output_names
 
 
 class Done:
@@ -180,7 +181,7 @@ def test_one_photo_and_a_file_name(predict: Callable[..., Done], tmp_path: Path)
     assert Image.open(tmp_path / "new" / "mask.png").size == (56, 40)
     assert predict(photo, "-o", tmp_path / "new" / "mask.png", "--json").result["written"] == {}
     for photos, name, problem in (
-        ([photo], "mask.jpg", r".png files are written, no .jpg"),
+        ([photo], "mask.gif", ".gif files are not written; valid: .png"),
         ([photo, photo], "m.png", "name a folder"),
         ([photo.parent], "m.png", "name a folder"),
     ):

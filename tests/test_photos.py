@@ -58,12 +58,12 @@ def test_empty_and_missing_folders(tmp_path: Path) -> None:
 
 def test_every_kind_of_photo_is_listed_and_the_rest_is_counted(tmp_path: Path) -> None:
     photos = ["a.gif", "b.jfif", "c.jp2", "d.jpe", "e.tga", "f.ppm", "g.psd", "h.mpo"]
-    place(tmp_path, *photos, "x.pdf", "x.eps", "y.eps", "x.mpg", "x.h5", "x.ico", "x.heic", "x.txt")
+    place(tmp_path, *photos, "x.pdf", "x.eps", "y.eps", "x.mpg", "x.h5", "x.ico", "x.nef", "x.txt")
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     found = find_photos([tmp_path])
     assert [path.name for path in found.photos] == photos
     assert found.left_out == {
-        ".pdf": 1, ".eps": 2, ".mpg": 1, ".h5": 1, ".ico": 1, ".heic": 1, "of other kinds": 1,
+        ".pdf": 1, ".eps": 2, ".mpg": 1, ".h5": 1, ".ico": 1, ".nef": 1, "of other kinds": 1,
         "linked (folders)": 1,
     }  # fmt: skip
 

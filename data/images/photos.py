@@ -26,6 +26,7 @@ _UNKNOWN_TO_PILLOW = frozenset(
         ".dng",
         ".heic",
         ".heif",
+        ".hif",
         ".jxl",
         ".nef",
         ".orf",

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from saliency.cli.shared.cutting import add_cut_arguments, read_cut
 from saliency.cli.shared.options import add_json, report
 from saliency.cli.shared.process import say_skipped
 
 if TYPE_CHECKING:
-    from data.images.photos import Found
-    from saliency.cli.shared.cutting import CutRequest
-    from saliency.inference.segmenter import Segmenter
-    from saliency.prediction.outputs import Mark, Plan
-    from saliency.prediction.rendering import Rendering
+    from saliency.prediction.formats import Format
+    from saliency.prediction.products import CutRequest, Request
+    from saliency.prediction.runner import Outcome, Placing
 
 EPILOG = """\
 A photo keeps its place in its folder: FOLDER/a/x.jpg becomes OUT/a/x.png. The same command goes on
@@ -30,22 +26,13 @@ expected accuracy. It is computed from the network's own map, before --refine an
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = f"{EPILOG} {parser.epilog or ''}"
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, or folders of photos")
     parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="output folder; for one photo, a name that ends in .png is the file itself",
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
+        help="photos, or folders of photos; - reads one photo from standard input",
     )
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite", action="store_true", help="replace files that are there, but never a photo"
-    )
-    existing.add_argument(
-        "--skip-existing", action="store_true", help="leave files that are there, whatever they are"
-    )
+    _add_output_arguments(parser)
     parser.add_argument("--model", metavar="DIR", help="segmenter (default: the one that ships)")
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="write black-and-white masks: map >= X"
@@ -54,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cutout",
         action="store_true",
         help="write the photo with transparent background instead, in its own colours and profile",
+    )
+    parser.add_argument(
+        "--overlay", action="store_true", help="write the map as a heat map over the photo instead"
     )
     add_cut_arguments(parser)
     parser.add_argument(
@@ -65,167 +55,191 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quality",
         choices=("fast", "default", "best"),
         default="default",
-        help="fast: the network sees photos smaller, in half the time; best: at two sizes and "
-        "mirrored as well, in about six times the time",
+        help="fast: the network sees photos smaller; best: at two sizes and mirrored as well",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_json(parser)
 
 
-@dataclass
-class Outcome:
-    """What became of the photos."""
-
-    written: dict[str, str] = field(default_factory=dict)
-    kept: dict[str, str] = field(default_factory=dict)
-    confidence: dict[str, float] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def status(self) -> int:
-        """Exit status: 3 when some photos were skipped, 1 when all were."""
-        if not self.skipped:
-            return 0
-        return 3 if self.written or self.kept else 1
+def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("outputs")
+    group.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="output folder; for one photo, a name such as cut.png or cut.webp is the file itself; "
+        "- writes to standard output",
+    )
+    group.add_argument(
+        "--save",
+        metavar="LIST",
+        help="several results of one look at each photo, each in a folder of its name in PATH: "
+        "mask, cutout, overlay, separated by commas",
+    )
+    group.add_argument(
+        "--format",
+        choices=("png", "webp", "tiff", "jpeg"),
+        help="of the files (default: as the file's name says, png in a folder); jpeg has no "
+        "transparency, so that cut-outs need --background",
+    )
+    group.add_argument(
+        "--suffix",
+        default="",
+        metavar="TEXT",
+        help="added to names: x.jpg becomes xTEXT.png",
+    )
+    group.add_argument(
+        "--strip-metadata",
+        action="store_true",
+        help="files keep no EXIF, resolution or colour profile of the photo (colours become sRGB), "
+        "and no note of how they were made, by which a run that was cut off goes on",
+    )
+    existing = group.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there, but never a photo"
+    )
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave files that are there, whatever they are"
+    )
+    group.add_argument(
+        "--watch",
+        action="store_true",
+        help="go on watching the folders, and do new photos as they come, until interrupted",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: exit status 3 when some photos were skipped, 1 when all were."""
     from saliency.foundation.errors import UsageError
-    from saliency.inference.segmenter import Segmenter
-    from saliency.inference.shipped import DEFAULT_MODEL
-    from saliency.prediction.outputs import plan_outputs
-    from saliency.prediction.rendering import Rendering
-    from saliency.stages.devices import pick_device
+    from saliency.prediction.formats import FORMATS
+    from saliency.prediction.runner import Placing, check_formats
+    from saliency.prediction.streams import is_stream, pipe
 
     cut = read_cut(arguments)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UsageError(f"`threshold` {arguments.threshold}: must be in [0, 1]")
-    sources = [Path(photo) for photo in arguments.photos]
-    found = _find(sources, arguments.out)
-    device = str(pick_device(arguments.device))
+    products = _products(arguments, cut is not None)
+    kind = FORMATS[arguments.format] if arguments.format else None
+    transparent = cut is None or cut.background is None
+    placing = Placing(
+        arguments.out,
+        products,
+        kind,
+        arguments.suffix,
+        arguments.overwrite,
+        arguments.skip_existing,
+    )
+    if is_stream(arguments.photos, arguments.out):
+        for option in ("json", "watch", "save"):
+            if getattr(arguments, option):
+                raise UsageError(f"`{option}`: is not for standard input and output")
+        pipe(arguments.photos, arguments.out, products[0], kind, _request(arguments, cut))
+        return 0
+    check_formats(_formats(placing), products, transparent)
+    if arguments.watch:
+        return _watch(arguments, placing, cut)
+    return _predict(arguments, placing, cut)
+
+
+def _products(arguments: argparse.Namespace, cut: bool) -> tuple[str, ...]:
+    """The results that are asked for.
+
+    Raises:
+        UsageError: an unknown name, or options that exclude each other.
+    """
+    from saliency.foundation.errors import UsageError
+    from saliency.prediction.products import PRODUCTS
+
+    if arguments.save is None:
+        if arguments.overlay and (arguments.cutout or cut):
+            raise UsageError("`overlay` and a cut-out: give `save` overlay,cutout for both")
+        if arguments.overlay:
+            return ("overlay",)
+        return ("cutout",) if arguments.cutout or cut else ("mask",)
+    names = tuple(dict.fromkeys(name.strip() for name in arguments.save.split(",")))
+    unknown = [name for name in names if name not in PRODUCTS]
+    if unknown:
+        raise UsageError(f"`save` {unknown[0]!r}: unknown; valid: {', '.join(PRODUCTS)}")
+    return names
+
+
+def _formats(placing: Placing) -> list[Format]:
+    """The formats that will be written."""
+    from saliency.foundation.decoding import photo_suffixes
+    from saliency.prediction.formats import FORMATS, format_of_file
+
+    if placing.kind is not None:
+        return [placing.kind]
+    one_file = placing.out.suffix.lower() in photo_suffixes() and not placing.out.is_dir()
+    return [format_of_file(placing.out) if one_file else FORMATS["png"]]
+
+
+def _request(arguments: argparse.Namespace, cut: CutRequest | None) -> Request:
+    """How results are made."""
+    from saliency.inference.segmenter import Segmenter
+    from saliency.inference.shipped import DEFAULT_MODEL
+    from saliency.prediction.products import Request
+    from saliency.stages.devices import pick_device
+
+    device = str(pick_device(arguments.device, say=str(arguments.out) != "-"))
     segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
     refine = arguments.refine or segmenter.config.refine
-    cutout = arguments.cutout or cut is not None
-    rendering = Rendering(arguments.threshold, cutout)
-    quality = arguments.quality
-    settings = {
-        **vars(rendering),
-        "cut": cut and cut.recorded,
-        "refine": refine,
-        "quality": quality,
-        "segmenter": _fingerprint(segmenter),
-    }
-    plan = plan_outputs(
-        sources,
-        found,
-        arguments.out,
-        settings,
-        overwrite=arguments.overwrite,
-        skip_existing=arguments.skip_existing,
+    return Request(
+        segmenter, refine, arguments.quality, arguments.threshold, cut, arguments.strip_metadata
     )
-    outcome = _kept(plan)
-    _predict_all(segmenter, plan, settings, rendering, cut, outcome)
+
+
+def _predict(arguments: argparse.Namespace, placing: Placing, cut: CutRequest | None) -> int:
+    """Do all photos that are there."""
+    from saliency.prediction.runner import Outcome, find_inputs, plan_products, run_plans
+
+    sources = [Path(photo) for photo in arguments.photos]
+    photos = find_inputs(sources, placing.out)
+    request = _request(arguments, cut)
+    settings = {product: request.settings(product) for product in placing.products}
+    plans = plan_products(sources, photos, placing, settings)
+    outcome = Outcome()
+    run_plans(plans, request, settings, outcome)
     say_skipped(outcome.skipped.values())
-    values = {**vars(outcome), "left_out": dict(found.left_out)}
-    report(arguments, values, _summary(arguments.out, rendering, outcome))
+    values = {**vars(outcome), "left_out": dict(photos.left_out)}
+    report(arguments, values, _summary(placing, request, outcome))
     return outcome.status
 
 
-def _find(sources: list[Path], out: Path) -> Found:
-    """The photos, without results of earlier runs; what is left out is said."""
-    from data.images.photos import find_photos, say_left_out
-    from saliency.prediction.outputs import without_results
+def _watch(arguments: argparse.Namespace, placing: Placing, cut: CutRequest | None) -> int:
+    """Do photos as they come, until somebody interrupts."""
+    from saliency.foundation.errors import UsageError
+    from saliency.prediction.runner import Outcome, plan_products, run_plans
+    from saliency.prediction.watching import arrivals
 
-    found = without_results(find_photos(sources, without=[out]), out)
-    say_left_out(found, sources)
-    return found
-
-
-def _fingerprint(segmenter: Segmenter) -> str:
-    """SHA-256 of the network and its settings, wherever they lie."""
-    digest = hashlib.sha256(repr(segmenter.config).encode())
-    for name, tensor in sorted(segmenter.network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _kept(plan: Plan) -> Outcome:
-    outcome = Outcome()
-    for photo, (target, mark) in plan.kept.items():
-        outcome.kept[str(photo)] = str(target)
-        if mark is not None:
-            outcome.confidence[str(photo)] = mark.confidence
-    return outcome
+    sources = [Path(photo) for photo in arguments.photos]
+    if not all(source.is_dir() for source in sources):
+        raise UsageError("`watch`: name folders that are there; files are done without it")
+    request = _request(arguments, cut)
+    settings = {product: request.settings(product) for product in placing.products}
+    for photos in arrivals(sources, placing.out):
+        plans = plan_products(sources, photos, placing, settings)
+        outcome = Outcome()
+        run_plans(plans, request, settings, outcome)
+        say_skipped(outcome.skipped.values())
+        report(arguments, vars(outcome), _summary(placing, request, outcome))
+    return 0
 
 
-def _predict_all(
-    segmenter: Segmenter,
-    plan: Plan,
-    settings: dict[str, Any],
-    rendering: Rendering,
-    cut: CutRequest | None,
-    outcome: Outcome,
-) -> None:
-    from data.runtime.progress import progress
-    from saliency.foundation.errors import ImageError
-
-    with progress(len(plan.targets), unit="photo", label="predict") as bar:
-        for photo, target in plan.targets.items():
-            try:
-                mark = _predict(segmenter, photo, target, settings, rendering, cut)
-            except ImageError as error:
-                outcome.skipped[str(photo)] = str(error)
-            else:
-                outcome.written[str(photo)] = str(target)
-                outcome.confidence[str(photo)] = mark.confidence
-            bar.update()
-
-
-def _predict(
-    segmenter: Segmenter,
-    photo: Path,
-    target: Path,
-    settings: dict[str, Any],
-    rendering: Rendering,
-    cut: CutRequest | None,
-) -> Mark:
-    """Segment one photo and write the result."""
-    from saliency.cutting.cut_out import starting_map
-    from saliency.foundation.decoding import decode, open_regular
-    from saliency.foundation.images import layers_of, pixels_of, upright
-    from saliency.inference.confidence import confidence
-    from saliency.prediction.outputs import Mark
-    from saliency.prediction.rendering import draw_cut, write_png
-    from saliency.refinement.registry import get_refiner
-
-    name = str(photo)
-    with open_regular(photo) as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        image = upright(decode(file, name), name)
-    pixels = pixels_of(image, name)
-    layers = layers_of(image, name, pixels) if rendering.cutout else None
-    del image  # large, and everything of it that is needed lies in arrays
-    saliency_map = segmenter.saliency_map(pixels, quality=settings["quality"])
-    mark = Mark(sha256, settings, round(confidence(saliency_map), 4))
-    if cut is not None and layers is not None:
-        start = starting_map(pixels, saliency_map, settings["refine"])
-        write_png(target, *draw_cut(pixels, start, layers, cut.settings, cut.background), mark)
-        return mark
-    refined = get_refiner(settings["refine"])(pixels, saliency_map)
-    write_png(target, rendering.draw(refined, layers), layers, mark)
-    return mark
-
-
-def _summary(out: Path, rendering: Rendering, outcome: Outcome) -> str:
-    what = "cut-out" if rendering.cutout else "mask" if rendering.threshold is not None else "map"
+def _summary(placing: Placing, request: Request, outcome: Outcome) -> str:
+    kinds = {"mask": "map" if request.threshold is None else "mask", "cutout": "cut-out"}
+    names = [kinds.get(product, product) for product in placing.products]
+    what = names[0] if len(names) == 1 else "photo"
     parts = [f"{_counted(len(outcome.written), what)} written"]
+    if len(names) > 1:
+        parts[0] += f" as {', '.join(names)}"
     if outcome.kept:
         parts.append(f"{len(outcome.kept)} there already")
     if outcome.skipped:
         parts.append(f"{_counted(len(outcome.skipped), 'photo')} skipped")
-    return f"{out}: {', '.join(parts)}"
+    return f"{placing.out}: {', '.join(parts)}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from typing import IO
 
 from PIL import Image, ImageFile
@@ -37,6 +38,21 @@ _ONE_PHOTO = frozenset({"MPO", "PSD"})
 _NOTED: set[str] = set()
 
 
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
+"""Photos of phones, which Pillow reads with the help of pillow-heif."""
+
+
+@cache
+def _with_heif() -> bool:
+    """Let Pillow read HEIC where the extra is installed; whether it is."""
+    if find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+    return True
+
+
 @cache
 def photo_suffixes() -> frozenset[str]:
     """Suffixes of the files that are taken for photos, such as ``.jpg``: what Pillow opens here.
@@ -44,6 +60,7 @@ def photo_suffixes() -> frozenset[str]:
     Left out are :data:`NOT_PHOTOS`.
     """
     Image.init()
+    _with_heif()
     return frozenset(
         suffix
         for suffix, kind in Image.registered_extensions().items()
@@ -131,6 +148,7 @@ def identify(file: IO[bytes], name: str) -> ImageFile.ImageFile:
     """
     tried: set[str] = set()
     missing = ""
+    heif = _with_heif()
     try:
         file.seek(0)
         prefix = file.read(16)
@@ -150,6 +168,8 @@ def identify(file: IO[bytes], name: str) -> ImageFile.ImageFile:
         raise
     except Exception as error:
         raise damaged(name, error) from None
+    if not heif and name.lower().endswith(HEIC_SUFFIXES):
+        missing = ' (HEIC needs pip install "latent-saliency[heif]")'
     raise ImageError(f"{name}: not an image of a kind that is read{missing}")
 
 

@@ -14,31 +14,16 @@ from typing import Any
 
 from data.benchmarks.folders import listing
 from data.images.photos import Found
-from saliency.foundation.decoding import identify, open_regular, photo_suffixes
+from saliency.foundation.decoding import open_regular, photo_suffixes
 from saliency.foundation.errors import ImageError, OutputConflictError, UsageError
-
-SUFFIX = ".png"
-MARK = "saliency"
-"""Name of the PNG text that says from which photo and with which settings a file was made."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What made a file.
-
-    Attributes:
-        photo: SHA-256 of the photo's file.
-        settings: JSON-able, everything else that decides the pixels.
-        confidence: of :func:`saliency.inference.confidence.confidence`.
-    """
-
-    photo: str
-    settings: dict[str, Any]
-    confidence: float
-
-    def text(self) -> str:
-        """The PNG text under :data:`MARK`."""
-        return json.dumps(vars(self), sort_keys=True)
+from saliency.prediction.formats import (
+    FORMATS,
+    Format,
+    Mark,
+    format_of_file,
+    known_suffixes,
+    read_mark,
+)
 
 
 @dataclass
@@ -60,6 +45,8 @@ def plan_outputs(
     out: Path,
     settings: dict[str, Any],
     *,
+    kind: Format | None = None,
+    suffix: str = "",
     overwrite: bool = False,
     skip_existing: bool = False,
 ) -> Plan:
@@ -68,8 +55,10 @@ def plan_outputs(
     Args:
         sources: the files and folders that the user named.
         found: the photos in them.
-        out: folder, or for one photo a file name that ends in ``.png``.
+        out: folder, or for one photo a file's name.
         settings: see :class:`Mark`.
+        kind: the format; ``None``: as a file's name says, and PNG in a folder.
+        suffix: added to the stem of the photos' names.
         overwrite: replace files that are there. A photo that was named is never replaced.
         skip_existing: leave files that are there, whatever they are.
 
@@ -82,7 +71,7 @@ def plan_outputs(
             not written.
         OutputConflictError: an output would be one of the photos, or a file that is there.
     """
-    targets = _targets(sources, found, out)
+    targets = _targets(sources, found, out, kind, suffix)
     _refuse_photos(targets)
     _refuse_files_as_folders(targets, out)
     if overwrite:
@@ -106,16 +95,6 @@ def plan_outputs(
     return plan
 
 
-def read_mark(path: Path) -> Mark | None:
-    """The mark of a file that this program wrote, else None."""
-    try:
-        with open_regular(path) as file:
-            text = identify(file, str(path)).info.get(MARK, "")
-        return Mark(**json.loads(str(text)))
-    except (ImageError, TypeError, ValueError, RecursionError):
-        return None
-
-
 def without_results(found: Found, out: Path) -> Found:
     """``found`` without the files that earlier runs wrote into a folder of photos.
 
@@ -124,7 +103,7 @@ def without_results(found: Found, out: Path) -> Found:
     place = os.path.realpath(out)
     kept, left_out = {}, Counter(found.left_out)
     for photo, folder in found.folders.items():
-        named = photo in found.named or photo.suffix.lower() != SUFFIX
+        named = photo in found.named or photo.suffix.lower() not in known_suffixes()
         outside = os.path.commonpath([place, os.path.realpath(folder)]) != place
         if named or outside or read_mark(photo) is None:
             kept[photo] = folder
@@ -143,21 +122,25 @@ def _made_of(mark: Mark, photo: Path, settings: dict[str, Any]) -> bool:
         return False
 
 
-def _targets(sources: Sequence[Path], found: Found, out: Path) -> dict[Path, Path]:
+def _targets(
+    sources: Sequence[Path], found: Found, out: Path, kind: Format | None, suffix: str
+) -> dict[Path, Path]:
     if out.suffix.lower() not in photo_suffixes() or out.is_dir():
         if out.exists() and not out.is_dir():
             raise OutputConflictError(f"`out` {out}: is a file; name a folder")
-        return {photo: out / name for photo, name in output_names(found.folders).items()}
+        ending = suffix + (kind or FORMATS["png"]).suffix
+        return {photo: out / name for photo, name in output_names(found.folders, ending).items()}
     if len(sources) > 1 or sources[0].is_dir():
         raise UsageError(
             f"`out` {out}: a file's name is for one photo; for several, or a folder, name a folder"
         )
-    if out.suffix.lower() != SUFFIX:
-        raise UsageError(f"`out` {out}: {SUFFIX} files are written, no {out.suffix}")
+    asked = format_of_file(out)
+    if kind is not None and kind != asked:
+        raise UsageError(f"`out` {out}: its name asks for {asked.name}, `format` for {kind.name}")
     return {found.photos[0]: out}
 
 
-def output_names(folders: Mapping[Path, Path]) -> dict[Path, PurePath]:
+def output_names(folders: Mapping[Path, Path], ending: str = ".png") -> dict[Path, PurePath]:
     """The name of each photo's result, relative to the output folder.
 
     A photo keeps its place in the folder where it was found, ``a/x.jpg`` becomes ``a/x.png``. Where
@@ -167,9 +150,10 @@ def output_names(folders: Mapping[Path, Path]) -> dict[Path, PurePath]:
 
     Args:
         folders: the folder of each photo, see :attr:`data.images.photos.Found.folders`.
+        ending: what takes the place of the photos' own suffixes.
     """
     common = os.path.commonpath([os.path.abspath(photo.parent) for photo in folders])
-    choices = {photo: _choices(photo, folder, common) for photo, folder in folders.items()}
+    choices = {photo: _choices(photo, folder, common, ending) for photo, folder in folders.items()}
     chosen = dict.fromkeys(folders, 0)
     while True:
         names = {photo: choices[photo][choice] for photo, choice in chosen.items()}
@@ -187,16 +171,16 @@ def output_names(folders: Mapping[Path, Path]) -> dict[Path, PurePath]:
             chosen[photo] += 1
 
 
-def _choices(photo: Path, folder: Path, common: str) -> list[PurePath]:
+def _choices(photo: Path, folder: Path, common: str, ending: str) -> list[PurePath]:
     """Names for a photo's result, the nicest first, the last unlike any other photo's."""
     inside = PurePath(photo.relative_to(folder))
     whole = PurePath(os.path.relpath(os.path.abspath(photo), common))
     number = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
     return [
-        inside.with_suffix(SUFFIX),
-        inside.with_name(inside.name + SUFFIX),
-        whole.with_name(whole.name + SUFFIX),
-        whole.with_name(f"{whole.name}-{number}{SUFFIX}"),
+        inside.with_name(inside.stem + ending),
+        inside.with_name(inside.name + ending),
+        whole.with_name(whole.name + ending),
+        whole.with_name(f"{whole.name}-{number}{ending}"),
     ]
 
 

@@ -5,29 +5,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saliency.cutting.background import Background
-    from saliency.cutting.settings import CutSettings
+    from saliency.prediction.products import CutRequest
 
 OPTIONS = ("edges", "background", "decontaminate", "feather", "keep", "fill_holes", "crop")
-
-
-@dataclass(frozen=True)
-class CutRequest:
-    """A cut-out as the command line asks for it.
-
-    Attributes:
-        settings: how to cut.
-        background: what it is laid over; ``None``: nothing.
-        recorded: all of it as JSON-able values, which a file's mark keeps.
-    """
-
-    settings: CutSettings
-    background: Background | None
-    recorded: dict[str, Any]
 
 
 def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +58,7 @@ def read_cut(arguments: argparse.Namespace) -> CutRequest | None:
     from saliency.cutting.background import read_background
     from saliency.cutting.settings import CutSettings
     from saliency.foundation.errors import UsageError
+    from saliency.prediction.products import CutRequest
 
     given = {name: getattr(arguments, name) for name in OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
