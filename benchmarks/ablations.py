@@ -29,7 +29,7 @@ from data.store.pairs import PairFolder
 from saliency.foundation.images import to_rgb
 from saliency.inference.segmenter import Segmenter
 from saliency.self_training.label_stream import Material
-from saliency.self_training.labelling import SHARPENERS
+from saliency.self_training.labelling import SHARPENERS, Sharpener
 from saliency.self_training.rounds import self_train
 from saliency.self_training.settings import SelfTrainConfig
 from saliency.training.cutouts import load_cutouts
@@ -37,7 +37,7 @@ from saliency.training.cutouts import load_cutouts
 FIRST = "all"
 PAIRS_CUT = "--cutouts OBJECTS PAIRS"
 DENSE_CRF = "dense CRF as sharpener"
-SHARPENERS[DENSE_CRF] = dense_crf  # here, where worker processes come by as well
+SHARPENERS.register(Sharpener(DENSE_CRF, dense_crf))  # here, where worker processes come by as well
 ROWS: dict[str, dict[str, object]] = {
     FIRST: {},
     "--evidence none": {"evidence": "none"},

@@ -26,7 +26,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from data.images.masks import DEFAULT_THRESHOLDS
+from data.images.masks import MASK_RULES
 from data.runtime.seeds import torch_stream
 from directions.direction import load_direction
 from directions.generators import Generator, load_generator
@@ -88,7 +88,7 @@ def highest_false(formula: Score, seed: int, samples: int) -> float:
     bed = make_test_bed("neither", seed)
     scorer = BackgroundScorer(bed, samples, seed, formula=formula)
     vectors = torch.stack(list(bed.planted().values()))
-    rules = tuple(DEFAULT_THRESHOLDS)  # by intensity alone, nothing there comes to a mask
+    rules = tuple(MASK_RULES)  # by intensity alone, nothing there comes to a mask
     return max(best(scorer.curve(v, rules, signs=(1, -1))).score for v in vectors)
 
 

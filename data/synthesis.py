@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -20,12 +20,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from data.config import SamplingConfig
-from data.images.masks import Filters, apply_rule, border_share, filter_mask
+from data.images.masks import MASK_RULES, Filters, apply_rule, border_share, filter_mask
 from data.runtime.progress import progress
 from data.runtime.seeds import torch_stream
 from data.runtime.threads import single_threaded_pool
 from data.store.files import claimed
 from data.store.pairs import Pair, read_note, total_rejections, write_shard
+from saliency.foundation.choices import Choice
 from saliency.foundation.errors import NotFoundInGeneratorError
 
 BLOCK = 64
@@ -64,7 +65,7 @@ class SynthConfig(SamplingConfig):
     """Options of `saliency synth`."""
 
     count: int = Field(4000, ge=1, description="number of pairs to make")
-    mask_rule: Literal["direction", "intensity", "difference", "lighting"] = Field(
+    mask_rule: Annotated[str, Choice(lambda: MASK_RULES, ("direction",))] = Field(
         "direction", description="how masks are made; direction: as the direction file says"
     )
     magnitude: float | None = Field(

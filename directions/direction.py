@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.images.masks import DEFAULT_THRESHOLDS
+from data.images.masks import MASK_RULES
 from data.store.files import load_tensors, save_tensors
 from directions.generators import Generator
 from saliency.foundation.artifacts import made_file
@@ -26,7 +26,7 @@ class Direction:
     Attributes:
         vector: float32 (latent_dim,), unit length, sign included.
         magnitude: length of the shift.
-        mask_rule: ``intensity``, ``difference`` or ``lighting``.
+        mask_rule: a name of :data:`data.images.masks.MASK_RULES`.
         threshold: the rule's threshold.
         score: background-removal score in [0, 1] on held-out samples.
         generator: the generator's name.
@@ -113,8 +113,8 @@ def _problem(vector: Tensor, described: Any) -> str:
     for name in ("magnitude", "threshold", "score"):
         if not finite(described[name]):
             return f"{name} {described[name]!r}: must be a finite number"
-    if described["mask_rule"] not in list(DEFAULT_THRESHOLDS):
-        return f"mask rule {described['mask_rule']!r}: valid are {', '.join(DEFAULT_THRESHOLDS)}"
+    if described["mask_rule"] not in MASK_RULES:
+        return f"mask rule {described['mask_rule']!r}: valid are {', '.join(MASK_RULES)}"
     for name in ("generator", "fingerprint"):
         if not isinstance(described[name], str):
             return f"{name} {described[name]!r}: must be text"

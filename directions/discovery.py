@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from data.config import code_version
-from data.images.masks import DEFAULT_THRESHOLDS, Filters, apply_rule
+from data.images.masks import MASK_RULES, Filters, apply_rule
 from data.images.sheets import save_sheet
 from data.runtime.seeds import torch_stream
 from data.store.files import claimed, read_record, save_tensors, write_json
@@ -202,7 +202,7 @@ def _save_directions(path: Path, directions: Tensor) -> None:
 
 
 def _rules(config: DiscoverConfig) -> list[str]:
-    return list(DEFAULT_THRESHOLDS) if config.mask_rule == "auto" else [config.mask_rule]
+    return list(MASK_RULES) if config.mask_rule == "auto" else [config.mask_rule]
 
 
 def _scorer(
@@ -314,7 +314,7 @@ def _direction(
         vector=choice.vector,
         magnitude=chosen.magnitude,
         mask_rule=chosen.mask_rule,
-        threshold=DEFAULT_THRESHOLDS[chosen.mask_rule],
+        threshold=MASK_RULES[chosen.mask_rule].threshold,
         score=chosen.score,
         generator=generator.name,
         fingerprint=generator.fingerprint,
@@ -351,7 +351,7 @@ def _contact_sheet(
     masks = apply_rule(
         found.mask_rule,
         lambda multiple: shifted(vector, multiple * found.magnitude),
-        DEFAULT_THRESHOLDS[found.mask_rule],
+        MASK_RULES[found.mask_rule].threshold,
     )
     rows.append(masks[:, None].float().expand(-1, 3, -1, -1) * 2 - 1)
     rows += [

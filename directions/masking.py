@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.images.masks import DEFAULT_THRESHOLDS, Filters
+from data.images.masks import MASK_RULES, Filters
 from data.synthesis import Masking, SynthConfig
 from directions.direction import Direction
 
@@ -13,10 +13,10 @@ def masking_from(direction: Direction, config: SynthConfig) -> Masking:
     rule = direction.mask_rule if own_rule else config.mask_rule
     threshold = config.threshold
     if threshold is None:
-        threshold = direction.threshold if own_rule else DEFAULT_THRESHOLDS[rule]
+        threshold = direction.threshold if own_rule else MASK_RULES[rule].threshold
     peaks = config.histogram_peaks
     if peaks is None:
-        peaks = 2 if rule == "lighting" else 0
+        peaks = MASK_RULES[rule].histogram_peaks
     return Masking(
         shift=(config.magnitude or direction.magnitude) * direction.vector,
         mask_rule=rule,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.config import code_version
-from data.images.masks import DEFAULT_THRESHOLDS
+from data.images.masks import MASK_RULES
 from data.store.files import RUN_FILE, claimed, read_json
 from directions.direction import Direction, read_directions, unit
 from directions.scoring.background import Candidate, best
@@ -50,7 +50,7 @@ def pick(
         vector=measured.sign * unit(rows[index]),
         magnitude=measured.magnitude if magnitude is None else magnitude,
         mask_rule=measured.mask_rule,
-        threshold=DEFAULT_THRESHOLDS[measured.mask_rule],
+        threshold=MASK_RULES[measured.mask_rule].threshold,
         score=measured.score,
         generator=scores["generator"],
         fingerprint=fingerprint,

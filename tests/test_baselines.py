@@ -49,7 +49,7 @@ def test_every_photo_has_a_map_of_its_size(name: str, shape: tuple[int, int], co
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("centre", 0.5), ("frequency-tuned", 0.95), ("rbd", 0.85), ("grabcut", 0.95)],
+    [("centre", 0.5), ("frequency-tuned", 0.95), ("rbd", 0.85), ("grabcut-box", 0.95)],
 )
 def test_a_disc_on_a_plain_ground_is_found(name: str, least: float) -> None:
     photo, truth = scene()

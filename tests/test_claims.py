@@ -177,7 +177,7 @@ def test_grabcut_keeps_opencvs_random_numbers() -> None:
     def numbers(between: bool) -> np.ndarray:
         cv2.setRNGSeed(5)
         if between:
-            BASELINES["grabcut"](gradient(40, 50))
+            BASELINES["grabcut-box"](gradient(40, 50))
         drawn = np.zeros((4, 4), np.uint8)
         cv2.randu(drawn, 0, 255)
         return drawn

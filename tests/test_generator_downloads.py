@@ -64,7 +64,7 @@ def offered(server: Server, monkeypatch: pytest.MonkeyPatch) -> Weights:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *weights: Weights) -> None:
-    monkeypatch.setitem(FAMILIES, "biggan", replace(FAMILIES["biggan"], weights=weights))
+    monkeypatch.setitem(FAMILIES._things, "biggan", replace(FAMILIES["biggan"], weights=weights))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

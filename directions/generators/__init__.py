@@ -43,6 +43,7 @@ from directions.generators.loading import OpenedFile, open_file
 from saliency.foundation.artifacts import made_file
 from saliency.foundation.devices import device_named
 from saliency.foundation.errors import InputError, UsageError
+from saliency.foundation.registry import Registry
 
 __all__ = [
     "EMBEDDED",
@@ -60,11 +61,14 @@ __all__ = [
     "wrap_generator",
 ]
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (COMPACT, BIGGAN, BIGGAN_DEEP, BIGBIGAN, STYLEGAN2, PROGGAN, SNGAN, DCGAN)
-}
-"""Every family by name; a checkpoint's family is looked for in this order."""
+FAMILIES: Registry[Family] = Registry(
+    Family,
+    "latent_saliency.generators",
+    (COMPACT, BIGGAN, BIGGAN_DEEP, BIGBIGAN, STYLEGAN2, PROGGAN, SNGAN, DCGAN),
+)
+"""Every family by name; a checkpoint's family is looked for in this order. Other packages add
+theirs by ``FAMILIES.register(Family(...))``, or as an entry point of the group
+``latent_saliency.generators``."""
 
 EMBEDDED: dict[str, Path] = {
     "compact": Path(__file__).parent.parent / "weights" / "compact.safetensors",

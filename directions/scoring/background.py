@@ -17,7 +17,7 @@ from math import exp
 import torch
 from torch import Tensor
 
-from data.images.masks import DEFAULT_THRESHOLDS, Filters, apply_rule, filter_mask, grey
+from data.images.masks import MASK_RULES, Filters, apply_rule, filter_mask, grey
 from data.runtime.precision import mixed_precision
 from data.runtime.progress import progress
 from data.runtime.seeds import torch_stream
@@ -155,7 +155,7 @@ class BackgroundScorer:
         def images(multiple: float) -> Tensor:
             return self.shifted(vector, multiple * length)
 
-        return apply_rule(rule, images, DEFAULT_THRESHOLDS[rule])
+        return apply_rule(rule, images, MASK_RULES[rule].threshold)
 
     def score(
         self, vector: Tensor, magnitude: float, rule: str, index: int = -1, sign: int = 1

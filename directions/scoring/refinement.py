@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.images.masks import DEFAULT_THRESHOLDS, grey
+from data.images.masks import MASK_RULES, grey
 from data.runtime.precision import mixed_precision
 from data.runtime.progress import progress
 from data.runtime.seeds import torch_stream
@@ -107,4 +107,4 @@ def lightness(images: Tensor) -> Tensor:
 
 def soft_mask(shifted: Tensor) -> Tensor:
     """Differentiable "intensity < 0.95", (N, 3, H, W) to (N, H, W) in [0, 1]."""
-    return torch.sigmoid((DEFAULT_THRESHOLDS["intensity"] - lightness(shifted)) / 0.03)
+    return torch.sigmoid((MASK_RULES["intensity"].threshold - lightness(shifted)) / 0.03)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as checkpoint_activations
 
 from data.config import SamplingConfig
+from data.images.masks import MASK_RULES
 from data.runtime.precision import mixed_precision
 from data.runtime.progress import progress
 from data.runtime.seeds import seeded, torch_stream
@@ -29,6 +30,7 @@ from directions.search.closed_form import Init, initial_directions, start_at
 from directions.search.deformator import Deformator, DeformatorKind, Directions, FixedDirections
 from directions.search.parallel import join, share_batch_norms
 from directions.search.reconstructor import Reconstructor
+from saliency.foundation.choices import Choice
 
 CHECKPOINT_SECONDS = 30.0
 WINDOW = 100
@@ -65,7 +67,7 @@ class DiscoverConfig(SamplingConfig):
     )
     deformator_lr: float = Field(1e-3, gt=0, description="Adam's rate for A (the paper: 1e-4)")
     reconstructor_lr: float = Field(1e-3, gt=0, description="and for R (the paper: 1e-4)")
-    mask_rule: Literal["intensity", "difference", "lighting", "auto"] = Field(
+    mask_rule: Annotated[str, Choice(lambda: MASK_RULES, ("auto",))] = Field(
         "intensity", description="the mask rule that the direction must serve; auto tries all"
     )
     samples: int = Field(64, ge=8, le=4096, description="images on which a direction is scored")

@@ -7,22 +7,39 @@ None has anything fitted to a benchmark; constants are those of the papers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from saliency.baselines.robust_background import robust_background
-from saliency.foundation.errors import UsageError
+from saliency.foundation.registry import Registry
 from saliency.refinement.grabcut import seeded_grabcut
 
 Photo = NDArray[np.uint8]
 SaliencyMap = NDArray[np.float32]
-Baseline = Callable[[Photo], SaliencyMap]
 
 CENTRE_SIGMA = 0.25
 RESIDUAL_WIDTH = 64
 GRABCUT_MARGIN = 0.1
 GRABCUT_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way to find salient objects without learning.
+
+    Attributes:
+        name: for ``--method``.
+        function: from a photo, uint8 (H, W, 3), to a map, float32 (H, W) in [0, 1].
+    """
+
+    name: str
+    function: Callable[[Photo], SaliencyMap]
+
+    def __call__(self, photo: Photo) -> SaliencyMap:
+        """The saliency map of a photo."""
+        return self.function(photo)
 
 
 def stretch(values: ArrayLike) -> SaliencyMap:
@@ -95,7 +112,7 @@ def rbd(photo: Photo) -> SaliencyMap:
     return stretch(robust_background(photo))
 
 
-def grabcut(photo: Photo) -> SaliencyMap:
+def grabcut_box(photo: Photo) -> SaliencyMap:
     """GrabCut (Rother, Kolmogorov, Blake 2004) from a box that leaves a tenth on every side.
 
     The map is 0 or 1. A photo too small for a border, or whose colours the method cannot
@@ -118,13 +135,20 @@ def grabcut(photo: Photo) -> SaliencyMap:
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
 
 
-BASELINES: dict[str, Baseline] = {
-    "centre": centre_prior,
-    "frequency-tuned": frequency_tuned,
-    "spectral-residual": spectral_residual,
-    "rbd": rbd,
-    "grabcut": grabcut,
-}
+BASELINES: Registry[Baseline] = Registry(
+    Baseline,
+    "latent_saliency.baselines",
+    (
+        Baseline("centre", centre_prior),
+        Baseline("frequency-tuned", frequency_tuned),
+        Baseline("spectral-residual", spectral_residual),
+        Baseline("rbd", rbd),
+        Baseline("grabcut-box", grabcut_box),
+    ),
+    option="method",
+)
+"""All baselines by name; other packages add theirs by ``BASELINES.register(Baseline(...))``, or as
+an entry point of the group ``latent_saliency.baselines``."""
 
 
 def get_baseline(name: str) -> Baseline:
@@ -133,7 +157,4 @@ def get_baseline(name: str) -> Baseline:
     Raises:
         UsageError: unknown, with the known names.
     """
-    try:
-        return BASELINES[name]
-    except KeyError:
-        raise UsageError(f"`method` {name}: unknown; valid: {', '.join(BASELINES)}") from None
+    return BASELINES.find(name)

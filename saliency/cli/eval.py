@@ -16,6 +16,8 @@ from saliency.foundation.errors import UsageError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from eval.protocols import PROTOCOLS
+    from saliency.baselines.classical import BASELINES
+    from saliency.refinement.registry import REFINERS
 
     parser.add_argument(
         "--benchmark",
@@ -36,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score the saliency maps in this folder instead; any method may have made them",
     )
     source.add_argument(
-        "--method", metavar="NAME", help="score a classical baseline instead, for instance rbd"
+        "--method",
+        metavar="NAME",
+        help=f"score a baseline instead: {', '.join(BASELINES)}",
     )
     parser.add_argument(
         "--protocol",
@@ -60,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--refine",
-        choices=("none", "guided", "bilateral", "grabcut"),
+        choices=tuple(REFINERS),
         help="how to fit the segmenter's maps to the photo's edges (default: see its config.json)",
     )
     parser.add_argument(

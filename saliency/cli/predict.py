@@ -25,6 +25,8 @@ expected accuracy. It is computed from the network's own map, before --refine an
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from saliency.refinement.registry import REFINERS
+
     parser.epilog = f"{EPILOG} {parser.epilog or ''}"
     parser.add_argument(
         "photos",
@@ -48,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cut_arguments(parser)
     parser.add_argument(
         "--refine",
-        choices=("none", "guided", "bilateral", "grabcut"),
+        choices=tuple(REFINERS),
         help="bring masks to the photo's edges (default: as the segmenter's config.json says)",
     )
     parser.add_argument(

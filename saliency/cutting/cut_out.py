@@ -19,8 +19,6 @@ from saliency.inference.segmenter import Segmenter
 from saliency.refinement.registry import get_refiner
 from saliency.refinement.resizing import bounded, resized
 
-OWN_REFINERS = ("bilateral", "grabcut")
-"""Refiners that move outlines farther than a band does: matting starts from what they find."""
 REFINED_SIDE = 320
 """Shortest side in pixels at which it is found."""
 
@@ -119,7 +117,8 @@ def starting_map(
     Returns:
         float32 (h, w) in [0, 1].
     """
-    if refine not in OWN_REFINERS:
+    refiner = get_refiner(refine)
+    if not refiner.moves_outlines:
         return network_map
     small = resized(pixels, bounded(pixels.shape, REFINED_SIDE))
-    return get_refiner(refine)(small, network_map)
+    return refiner(small, network_map)

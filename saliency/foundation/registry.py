@@ -34,14 +34,17 @@ class Registry(Mapping[str, T], Generic[T]):
     is not there yet. One that cannot be loaded is left out with a warning that names it.
 
     Args:
-        kind: the class of the things. In messages, its name in lower case is what they are called,
-            and the option that takes such a name is called the same.
+        kind: the class of the things. In messages, its name in lower case is what they are called.
         group: the group of entry points.
         things: those that are there from the beginning.
+        option: the parameter that takes such a name; by default it is called as the things are.
     """
 
-    def __init__(self, kind: type[T], group: str, things: Sequence[T] = ()) -> None:
+    def __init__(
+        self, kind: type[T], group: str, things: Sequence[T] = (), *, option: str | None = None
+    ) -> None:
         self.kind, self.group = kind, group
+        self.option = option or self.label
         self._things = {thing.name: thing for thing in things}
         self._complete = False
 
@@ -97,7 +100,7 @@ class Registry(Mapping[str, T], Generic[T]):
             return self[name]
         except KeyError:
             raise UsageError(
-                f"`{self.label}` {name!r}: unknown; valid: {', '.join(self)}"
+                f"`{self.option}` {name!r}: unknown; valid: {', '.join(self)}"
             ) from None
 
     def __getitem__(self, name: str) -> T:

@@ -9,30 +9,62 @@ time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from saliency.foundation.errors import UsageError
+from saliency.foundation.registry import Registry
 from saliency.refinement.bilateral import bilateral
 from saliency.refinement.grabcut import grabcut
 from saliency.refinement.guided import guided
 from saliency.refinement.unrefined import Map, Photo, none
 
-REFINERS: dict[str, Callable[[Photo, Map], Map]] = {
-    "none": none,
-    "guided": guided,
-    "bilateral": bilateral,
-    "grabcut": grabcut,
-}
+
+@dataclass(frozen=True)
+class Refiner:
+    """A way to bring saliency maps to the photo's edges.
+
+    Attributes:
+        name: for ``refine`` and ``--refine``.
+        function: from a photo, uint8 (H, W, 3), and a map, float32 (h, w) in [0, 1] at any
+            resolution, to a map, float32 (H, W) in [0, 1].
+        moves_outlines: whether it moves outlines farther than the width of their blur; cut-outs
+            then begin with its map.
+    """
+
+    name: str
+    function: Callable[[Photo, Map], Map]
+    moves_outlines: bool = False
+
+    def __call__(self, photo: Photo, saliency_map: Map) -> Map:
+        """Refine a map.
+
+        Raises:
+            InputError: wrong shapes or types, or values outside [0, 1].
+        """
+        return self.function(photo, saliency_map)
 
 
-def get_refiner(name: str) -> Callable[[Photo, Map], Map]:
+REFINERS: Registry[Refiner] = Registry(
+    Refiner,
+    "latent_saliency.refiners",
+    (
+        Refiner("none", none),
+        Refiner("guided", guided),
+        Refiner("bilateral", bilateral, moves_outlines=True),
+        Refiner("grabcut", grabcut, moves_outlines=True),
+    ),
+    option="refine",
+)
+"""All refiners by name; other packages add theirs by ``REFINERS.register(Refiner(...))``, or as an
+entry point of the group ``latent_saliency.refiners``."""
+
+
+def get_refiner(name: str) -> Refiner:
     """The refiner of a name.
 
     Raises:
         UsageError: unknown; lists the valid names.
     """
-    if name not in REFINERS:
-        raise UsageError(f"`refine` {name!r}: unknown; valid are {', '.join(REFINERS)}")
-    return REFINERS[name]
+    return REFINERS.find(name)
 
 
 def refine(photo: Photo, saliency_map: Map, method: str) -> Map:

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -27,8 +27,10 @@ from data.store.files import claimed, sha256_of
 from data.store.pairs import encode_png
 from data.store.pseudo_labels import PseudoLabel, read_labels, write_labels
 from saliency.baselines.prior import prior_map
+from saliency.foundation.choices import Choice
 from saliency.foundation.errors import InputError
 from saliency.foundation.images import to_rgb
+from saliency.foundation.registry import Registry
 from saliency.inference.segmenter import Segmenter
 from saliency.refinement.bilateral import bilateral
 from saliency.refinement.grabcut import grabcut_mask, grabcut_mask_fine
@@ -45,15 +47,38 @@ SOFTNESS = 0.1
 """Width of the step that turns a map into probabilities around its Otsu threshold."""
 
 Evidence = Literal["activation", "rbd", "none"]
-Sharpen = Literal["grabcut", "grabcut-fine", "guided", "bilateral", "none"]
+Sharpen = Annotated[str, Choice(lambda: SHARPENERS, ("none",))]
 Views = Literal["all", "mirrored", "one"]
 
-SHARPENERS: dict[str, Callable[[NDArray[np.uint8], Map], Map]] = {
-    "grabcut": grabcut_mask,
-    "grabcut-fine": grabcut_mask_fine,
-    "guided": guided,
-    "bilateral": bilateral,
-}
+
+@dataclass(frozen=True)
+class Sharpener:
+    """A way to bring labels to the photo's edges.
+
+    Attributes:
+        name: for ``sharpen`` and ``--sharpen``.
+        function: from a photo, uint8 (H, W, 3), and a map, float32 (H, W) in [0, 1], to what is
+            averaged with the map: a map of the same kind, or a mask of 0 and 1.
+    """
+
+    name: str
+    function: Callable[[NDArray[np.uint8], Map], Map]
+
+
+SHARPENERS: Registry[Sharpener] = Registry(
+    Sharpener,
+    "latent_saliency.sharpeners",
+    (
+        Sharpener("grabcut", grabcut_mask),
+        Sharpener("grabcut-fine", grabcut_mask_fine),
+        Sharpener("guided", guided),
+        Sharpener("bilateral", bilateral),
+    ),
+    option="sharpen",
+)
+"""All sharpeners by name; other packages add theirs by ``SHARPENERS.register(Sharpener(...))``, or
+as an entry point of the group ``latent_saliency.sharpeners``. As of refiners, "grabcut" is the mean
+of the map and its cut; the cut takes two iterations here, since nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +162,7 @@ def combined(first: Map, second: Map) -> Map:
 
 def sharpened(pixels: NDArray[np.uint8], probabilities: Map, how: str) -> tuple[Map, float]:
     """The map averaged with what a sharpener makes of it, and how far the two agree (their IoU)."""
-    cut = SHARPENERS[how](pixels, probabilities)
+    cut = SHARPENERS.find(how).function(pixels, probabilities)
     found, object_ = cut >= 0.5, probabilities >= 0.5
     union = int((found | object_).sum())
     agreement = int((found & object_).sum()) / union if union else 0.0

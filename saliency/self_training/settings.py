@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from data.runtime.seeds import stream_seed
+from saliency.foundation.choices import Choice
+from saliency.refinement.registry import REFINERS
 from saliency.self_training.labelling import Evidence, Sharpen, Views
 from saliency.training.settings import StudentConfig, TrainConfig
 
@@ -83,7 +85,7 @@ class SelfTrainConfig(StudentConfig):
         le=1024,
         description="shortest side at which the last student sees photos; default: its own size",
     )
-    refine: Literal["none", "guided", "bilateral", "grabcut"] = Field(
+    refine: Annotated[str, Choice(lambda: REFINERS)] = Field(
         "none", description="how the last student's maps are brought to the photo's edges"
     )
     averaging: float = Field(

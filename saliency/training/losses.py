@@ -2,47 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Loss = Literal["iou", "bce", "structure"]
-LOSS_HELP = (
-    "iou: cross-entropy and soft IoU; bce: cross-entropy alone; structure: both weighted "
-    "towards outlines (F3Net)"
-)
+from saliency.foundation.choices import Choice
+from saliency.foundation.registry import Registry
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a segmenter is trained to make small.
+
+    Attributes:
+        name: for ``loss`` and ``--loss``.
+        summary: what it is, a few words.
+        function: from logits (N, H, W), targets (N, H, W) in [0, 1] and the weight of each pixel
+            (N, H, W) in [0, 1] to the loss of each image (N,).
+    """
+
+    name: str
+    summary: str
+    function: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def segmentation_loss(
-    logits: Tensor, target: Tensor, kind: Loss = "iou", trust: Tensor | None = None
+    logits: Tensor, target: Tensor, kind: str = "iou", trust: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy, and unless it is ``bce`` the soft IoU loss, averaged over images.
-
-    ``structure`` weights pixels by how far their surroundings differ from them: Wei, Wang & Huang,
-    F3Net (AAAI 2020), pixel position aware loss.
+    """The loss of a batch, averaged over images.
 
     Args:
         logits: (N, H, W).
         target: (N, H, W) in [0, 1].
-        kind: see above.
+        kind: a name of :data:`LOSSES`.
         trust: (N, H, W) in [0, 1], weight of each pixel; ``None``: all alike.
+
+    Raises:
+        UsageError: unknown kind; lists the valid names.
     """
-    weights = outline_weights(target) if kind == "structure" else torch.ones_like(target)
-    if trust is not None:
-        weights = weights * trust
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    weights = torch.ones_like(target) if trust is None else trust
+    return LOSSES.find(kind).function(logits, target, weights).mean()
+
+
+def entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Binary cross-entropy of each image, its pixels weighted: (N,)."""
+    values = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     total = weights.sum(dim=(1, 2)).clamp_min(1e-6)  # an image that nobody trusts teaches nothing
-    entropy = (weights * entropy).sum(dim=(1, 2)) / total
-    if kind == "bce":
-        return entropy.mean()
+    return (weights * values).sum(dim=(1, 2)) / total
+
+
+def soft_iou_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """One minus the soft IoU of each image, its pixels weighted: (N,)."""
     probability = torch.sigmoid(logits)
     both = probability * target
     intersection = (weights * both).sum(dim=(1, 2))
     union = (weights * (probability + target - both)).sum(dim=(1, 2))
-    soft_iou = (intersection + 1) / (union + 1)  # +1: an empty mask found empty is no error
-    return entropy.mean() + (1 - soft_iou).mean()
+    return 1 - (intersection + 1) / (union + 1)  # +1: an empty mask found empty is no error
+
+
+def entropy_and_iou(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy and soft IoU loss: (N,)."""
+    return entropy(logits, target, weights) + soft_iou_loss(logits, target, weights)
+
+
+def structure(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Both, pixels weighted by how far their surroundings differ from them: (N,).
+
+    Wei, Wang & Huang, F3Net (AAAI 2020), pixel position aware loss.
+    """
+    return entropy_and_iou(logits, target, weights * outline_weights(target))
+
+
+LOSSES: Registry[Loss] = Registry(
+    Loss,
+    "latent_saliency.losses",
+    (
+        Loss("iou", "cross-entropy and soft IoU", entropy_and_iou),
+        Loss("bce", "cross-entropy alone", entropy),
+        Loss("structure", "both weighted towards outlines (F3Net)", structure),
+    ),
+)
+"""All losses by name; other packages add theirs by ``LOSSES.register(Loss(...))``, or as an entry
+point of the group ``latent_saliency.losses``."""
+LossName = Annotated[str, Choice(lambda: LOSSES)]
+LOSS_HELP = "; ".join(f"{loss.name}: {loss.summary}" for loss in LOSSES.values())
 
 
 def outline_weights(target: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from data.config import StageConfig
 from data.images.augment import Strength
 from saliency.baselines.prior import PRIOR_HELP, Prior
-from saliency.training.losses import LOSS_HELP, Loss
+from saliency.training.losses import LOSS_HELP, LossName
 
 
 def _five_widths(value: Any) -> Any:
@@ -59,7 +59,7 @@ class StudentConfig(StageConfig):
         description="sides to which batches are resized, one by chance for each step, so that one "
         "network serves them all; default: the training images' side",
     )
-    loss: Loss = Field("iou", description=LOSS_HELP)
+    loss: LossName = Field("iou", description=LOSS_HELP)
     texture: float = Field(
         0.0,
         ge=0,

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from data.config import StageConfig
+from saliency.foundation.choices import Choice
 from saliency.foundation.errors import named
 from saliency.foundation.terminal import printable_lines
 from saliency.recipes.settings import stage_config
@@ -97,12 +98,16 @@ def say(text: str) -> None:
         print(printable_lines(text).encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+def _choices(field: FieldInfo) -> tuple[Any, ...]:
+    """The values of an option that takes one of a list, an open one or a fixed one."""
+    for mark in field.metadata:
+        if isinstance(mark, Choice):
+            return mark.names()
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
 def _metavar(field: FieldInfo) -> str:
-    choices = _choices(field.annotation)
+    choices = _choices(field)
     if choices:
         return "{" + ",".join(str(choice) for choice in choices) + "}"
     kind: Any = field.annotation
