@@ -13,10 +13,11 @@ from saliency.foundation.json_text import DEPTH, deeper_than
 MAX_BYTES = 1 << 20
 """Settings are far shorter."""
 DOTS = 256
-"""Of one line: a key of many parts takes the square of their number in memory."""
+"""Largest number of dots in a line. A key takes memory with the square of its parts' number."""
 
 BITS = 64
-"""Of a whole number; longer ones, written in sixteens, cannot even be printed."""
+"""Largest size of a whole number in bits. Longer ones, written in hexadecimal, cannot be
+printed."""
 
 
 def read_toml(path: Path | str, where: str) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class SetScore:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SetScore:
-        """From :meth:`as_dict`."""
+        """The scores that :meth:`as_dict` wrote."""
         rows = [DirectionScore(**row) for row in values["directions"]]
         return cls(**{**values, "directions": rows})
 
@@ -186,7 +186,7 @@ class DiscoveredRun:
 
 
 def _best_scores(scored: Any) -> dict[int, float]:
-    """Of the directions of a discovery, by index."""
+    """The best score of each direction of a discovery, by the direction's index."""
     return {row["index"]: row["score"] for row in scored.get("directions", [])}
 
 

@@ -1,4 +1,5 @@
-"""From a direction file and the options of synthesis to a recipe for masks."""
+"""How masks are made: what a direction's file says, unless the options of synthesis say
+otherwise."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from eval.protocols import GREY_LEVELS, Comparison, Protocol
 
 LEVELS = 256
 MeasureFunction = Callable[[NDArray[Any], NDArray[np.bool_]], float]
-"""From a map (H, W) and a ground truth, bool (H, W), to one number."""
+"""A function from a map (H, W) and a ground truth, bool (H, W), to one number."""
 
 
 @dataclass(frozen=True)

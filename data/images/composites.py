@@ -26,15 +26,16 @@ Photo = NDArray[np.uint8]
 TOLERANCE = 14
 """Grey levels by which a plain background may differ from the border's median colour."""
 BORDER_SHARE = 0.95
-"""Of the border's pixels must have that colour."""
+"""Share of the border's pixels that must have that colour."""
 AREAS = (0.08, 0.7)
-"""Of the cut-out in its own photo."""
+"""Smallest and largest share of its own photo that a cut-out covers."""
 MIN_SIDE = 24
-"""Of the cut-out, in pixels."""
+"""Smallest side of a cut-out in pixels."""
 LONGEST = 320
 """Larger cut-outs are reduced to this side: they are kept in memory."""
 MAX_FILL = 0.85
-"""Of its bounding box: fuller ones are mostly whole photos in a plain frame."""
+"""Largest share of its bounding box that a cut-out covers. Fuller ones are mostly whole photos in a
+plain frame."""
 SIZES = (0.3, 0.95)
 """Longer side of the pasted object, as a share of the photo's shortest side."""
 ENLARGED = 3.0
@@ -172,7 +173,8 @@ def _quarters(pixels: Photo) -> list[Photo]:
 def empty_ground(photo: Photo, label: Photo, rng: np.random.Generator) -> Photo | None:
     """A scene without an object: that quarter of a photo which its label leaves emptiest.
 
-    Enlarged, or as sharp as it is, with its mirror images beside it: which of the two, chance says.
+    Chance decides how the quarter becomes a whole image: it is enlarged, which blurs it, or it
+    stays sharp and its mirror images are put beside it.
 
     Args:
         photo: uint8 (H, W, 3).

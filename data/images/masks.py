@@ -18,7 +18,8 @@ from torch import Tensor
 from saliency.foundation.registry import Registry
 
 Images = Callable[[float], Tensor]
-"""From a multiple of the shift (0: original, 1: shifted, -1: the other way) to images."""
+"""A function from a multiple of the shift (0: original, 1: shifted, -1: the other way) to
+images."""
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601 luma."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VALUES = 1_000_000
-"""In one checkpoint."""
+"""Largest number of values in a checkpoint's dictionaries and lists."""
 SHARED = 8
 """So often the same numbers may lie in several tensors."""
 

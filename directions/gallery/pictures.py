@@ -21,10 +21,10 @@ from directions.generators import Generator, Latents
 SHIFTS = (-8.0, -6.0, -4.0, 0.0, 4.0, 6.0, 8.0)
 """Columns of a strip."""
 SIDE = 64
-"""Of an image in a strip, in pixels; larger ones are reduced."""
+"""Side of an image in a strip, in pixels. Larger images are reduced."""
 GAP = 2
 MAX_BYTES = 16_000
-"""Of one picture: with base64, the two of 128 directions stay under 6 MB whatever they show."""
+"""Largest size of a picture. With base64, the two of 128 directions stay under 6 MB."""
 QUALITIES = (70, 50, 30, 15)
 LEFT_OUT = (0.25, 0.1, 0.35)
 """Colour towards which what a mask leaves out is taken, in [0, 1]: seen on light and on dark."""

@@ -13,7 +13,7 @@ from saliency.foundation.errors import InputError
 PROBES = 8
 """Images of the forward pass from which resolution and range are worked out."""
 SLACK = 1e-3
-"""By so much rounding may carry a value over the end of its range."""
+"""Amount by which rounding may carry a value over the end of its range."""
 BYTES_FROM = 16.0
 """Values that start at 0 and go above this one count up to 255."""
 LATENT_NAMES = ("latent_dim", "dim_z", "z_dim", "nz", "latent_size", "noise_dim")

@@ -33,7 +33,7 @@ WANTED = (
 )
 """What a :class:`Generator` has."""
 FILE_OPERATORS = re.compile(r"\b(save|from_file)\b")
-"""Of TorchScript: ``aten::save`` writes a file, ``aten::from_file`` maps one."""
+"""TorchScript's operators on files: ``aten::save`` writes one, ``aten::from_file`` maps one."""
 
 
 def from_python(path: Path, function: str, device: torch.device | str = "cpu") -> Generator:

@@ -35,7 +35,7 @@ PRIOR_SAMPLES = 4096
 EXPLORE = 0.25
 """Share of the steps after which one start is left."""
 Work = Callable[[Latents, Tensor], tuple[Latents, Tensor]]
-"""From a batch of latents and their photos, float in [-1, 1], to latents and a value each (N,)."""
+"""A function from latents and their photos, float in [-1, 1], to latents and a value each (N,)."""
 
 
 @dataclass(frozen=True)

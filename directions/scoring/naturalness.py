@@ -34,7 +34,7 @@ SIDES = (32, 128)
 MAX_PHOTOS = 1024
 
 Labelled = Callable[[int], tuple[Tensor, Tensor]]
-"""From a batch's number to images (N, 3, S, S) and labels, int64 (N,)."""
+"""A function from a batch's number to images (N, 3, S, S) and labels, int64 (N,)."""
 
 
 @dataclass(frozen=True)

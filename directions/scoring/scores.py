@@ -56,7 +56,7 @@ LEAST_EVENED = 0.5
 FIT_PIXELS = 4_000
 """Pixels to which the affine maps are fitted, at most."""
 FIT_ROUNDS = 8
-"""Of assigning pixels to maps and fitting maps to pixels."""
+"""Number of rounds, each of which assigns pixels to maps and fits maps to pixels."""
 CIRCLE_WEIGHT, EDGE_WEIGHT = 2.0, 10.0
 """``outside_circle_loss`` and ``sobel_shift_loss`` in the authors' code."""
 

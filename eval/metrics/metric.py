@@ -69,7 +69,7 @@ class Batch:
 
 
 Terms = Callable[[Batch, Protocol], Mapping[str, Floats]]
-"""From N images to named terms: (N,), or (N, T) for a curve over T thresholds."""
+"""A function from N images to named terms: (N,), or (N, T) for a curve over T thresholds."""
 Value = Callable[[Sums, Protocol], Floats]
 """From sums of the terms over B sets of images, (B,) or (B, T), to the metric's values (B,). The
 entry ``images`` is the number of images in each set, (B,)."""

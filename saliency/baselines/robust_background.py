@@ -72,7 +72,7 @@ class Bandwidths:
 
     @classmethod
     def of(cls, graph: Superpixels) -> Bandwidths:
-        """From the smallest and the largest steps between neighbours."""
+        """Derive the bandwidths from the smallest and largest colour steps between neighbours."""
         if len(graph.border) == 1:
             return cls(clip=0.0, geodesic=5.0, smoothness=1.0)
         distance = graph.colour_distance

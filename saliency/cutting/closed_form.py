@@ -26,16 +26,16 @@ COARSE = 128
 """Shortest side, in pixels, at which alpha is solved first: windows of 3 x 3 pixels reach across
 strands and gaps there (cf. the large kernels of He, Sun & Tang, CVPR 2010)."""
 MAP_WEIGHT = 5e-4
-"""Of the map there, beside the Laplacian: it decides where the colours tell nothing."""
+"""Weight of the map beside the Laplacian at that size. It decides where colours tell nothing."""
 COARSE_WEIGHT = 1.0
-"""Of the coarse alpha at the finer size, where it is sharpened more than solved again."""
+"""Weight of the coarse alpha at the finer size, where it is sharpened more than solved again."""
 REACH = 2
 """Pixels on either side of the windows in which alpha is a linear function of the colours, where it
 is brought to a larger size."""
 STEPS = 100
-"""Of conjugate gradients at most."""
+"""Largest number of steps of conjugate gradients."""
 TOLERANCE = 1e-4
-"""Of their residual, relative to the right-hand side."""
+"""Residual at which they stop, relative to the right-hand side."""
 _OFFSETS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 
 

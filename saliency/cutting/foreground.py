@@ -103,7 +103,7 @@ def clean_colours(
 
 
 def _weights(alpha: Colours) -> list[Colours]:
-    """Of the neighbours above, below, left and right: 0 beyond the border."""
+    """The weights of the neighbours above, below, left and right; 0 beyond the border."""
     down = SMOOTH + ALONG * np.abs(np.diff(alpha, axis=0))
     right = SMOOTH + ALONG * np.abs(np.diff(alpha, axis=1))
     height, width = alpha.shape[:2]

@@ -65,7 +65,7 @@ def trimap(saliency_map: Map, shape: tuple[int, int], pixel: float) -> Trimap:
 
 
 def _distance(mask: Mask) -> Map:
-    """Of each pixel of the mask to the nearest one outside, 0 there."""
+    """The distance of each pixel of the mask to the nearest pixel outside of it; 0 outside."""
     return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 

@@ -7,9 +7,9 @@ import os
 from saliency.foundation.errors import InputError
 
 TENSORS = 100_000
-"""In one file; the library takes kilobytes of memory for each."""
+"""Largest number of tensors in a file. The library takes kilobytes of memory for each."""
 HEADER = 100_000_000
-"""Bytes; the library refuses longer ones, too."""
+"""Largest header in bytes. The library refuses longer ones as well."""
 
 
 def check_tensor_file(path: str | os.PathLike[str]) -> None:

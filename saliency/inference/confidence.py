@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def confidence(saliency_map: NDArray[np.float32]) -> float:
-    """By which photos with a wrong mask can be told from the rest; without any label.
+    """A number by which photos with a wrong mask can be told from the rest, without any label.
 
     The product of three shares, each 1 for a map that leaves no doubt:
 

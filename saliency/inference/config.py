@@ -43,7 +43,8 @@ class SegmenterConfig:
 
     @property
     def channels(self) -> int:
-        """Of the network's input."""
+        """Number of channels of the network's input: red, green, blue, and the prior if there is
+        one."""
         return 3 if self.prior == "none" else 4
 
 

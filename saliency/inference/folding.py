@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-3
-"""Of logits, on noise: more means that a module's children are not called in their order."""
+"""Largest difference of logits on noise that is allowed. A larger one means that a module does not
+call its children in their order."""
 
 
 def folded(network: nn.Module, channels: int = 3) -> nn.Module:

@@ -70,7 +70,7 @@ _loading = threading.Lock()
 
 
 def _renew_lock() -> None:
-    """In a forked child, which has no thread that would ever release the lock."""
+    """Make a new lock in a forked child, in which no thread would ever release the old one."""
     global _loading
     _loading = threading.Lock()
 

@@ -45,7 +45,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Shares:
-    """Of a batch; the rest are photos.
+    """Shares of a batch, in [0, 1]. The rest of the batch are photos with their labels.
 
     Attributes:
         pairs: synthetic pairs.

@@ -33,9 +33,9 @@ from saliency.foundation.errors import InputError
 BASE = 4
 """Side of the feature map that the latent is projected to."""
 OUTPUT_EPS = 1e-5
-"""Of the last batch normalisation, which the published code leaves at PyTorch's default."""
+"""Epsilon of the last batch normalisation, which the published code leaves at PyTorch's default."""
 TRAINED_EPS, CONVERTED_EPS = 1e-5, 1e-4
-"""Of all others: in networks trained with that code, and in those converted from TensorFlow."""
+"""Epsilon of all others, in networks trained with that code and in those from TensorFlow."""
 
 
 class ConditionalNorm(nn.Module):

@@ -25,16 +25,17 @@ Way = Literal["download", "convert", "by hand"]
 """How official weights come here: as they are, as a pickle to be converted, or by hand."""
 
 RECORD_FILE = "download.json"
-"""Beside a downloaded file: where it came from, and its SHA-256."""
+"""Name of the record beside a downloaded file: where it came from, and its SHA-256."""
 ATTEMPTS = 3
-"""So many may bring nothing new: offline, nobody waits long."""
+"""Number of attempts that may bring nothing new, so that nobody waits long offline."""
 CHECKSUMS: Mapping[str, str] = {
     "biggan-deep-256": "sha256:5900ef4065047e3aa0d1b66197b7f2664dceb59b27080e414ad57e203c485bc5",
     "dcgan-cifar10": "git:0a4ab38182c9c5761c90092c7845146f180a0fe6",
     "proggan-celeba-hq-1024": "git:754ddb07be656eb799e59cdb4610218fc8cf0569",
 }
-"""Beside those that families declare. ``sha256``: pinned by public installers of the file; ``git``:
-the object name under which its authors' repository holds it, a SHA-1 of size and content."""
+"""Checksums besides those that families declare. ``sha256``: pinned by public installers of the
+file; ``git``: the object name under which its authors' repository holds it, a SHA-1 of size and
+content."""
 
 
 def official_weights(families: Mapping[str, Family]) -> dict[str, Weights]:

@@ -120,7 +120,7 @@ ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 OPCODES = 1_000_000
-"""In one pickle; its numbers lie in a few thousand of them."""
+"""Largest number of opcodes in a pickle. A network's pickle has a few thousand."""
 TUPLE = 1000
 """Values in one tuple and the tuples in it, each counted as often as it is named: whatever looks at
 a tuple, be it for its hash, takes so many steps."""

@@ -14,11 +14,11 @@ from saliency.foundation.errors import InputError
 from saliency.foundation.json_text import finite, parse_json, whole
 
 LARGEST = 65536
-"""Of any number in a config: no generator is deeper or wider, or knows more classes."""
+"""Largest number in a config: no generator is deeper or wider, or knows more classes."""
 FINEST = 4096
-"""Of a resolution."""
+"""Largest resolution in pixels."""
 LONGEST = 64
-"""Of a list in a config."""
+"""Largest length of a list in a config."""
 
 
 def save_generator(
