@@ -132,8 +132,8 @@ class SamplingConfig(StageConfig):
 
     classes: str | None = Field(
         None,
-        description="of a class-conditional generator: indices, ranges, names or a list file, "
-        "separated by commas; default: all",
+        description="classes of a class-conditional generator: indices, ranges, names or a list "
+        "file, separated by commas; default: all",
     )
     truncation: float | None = Field(
         None, gt=0, description="truncation of the latents; default: the generator's own"

@@ -74,29 +74,43 @@ class SynthConfig(SamplingConfig):
     threshold: float | None = Field(
         None, description="the mask rule's threshold; default: as the direction file says"
     )
-    min_area: float = Field(0.05, ge=0, lt=1, description="smallest share of the image kept")
-    max_area: float = Field(0.5, gt=0, le=1, description="largest share of the image kept")
+    min_area: float = Field(
+        0.05, ge=0, lt=1, description="smallest share of the image's pixels that a mask may cover"
+    )
+    max_area: float = Field(
+        0.5, gt=0, le=1, description="largest share of the image's pixels that a mask may cover"
+    )
     component_share: float = Field(
-        0.2, ge=0, le=1, description="components above this share of the largest are kept"
+        0.2,
+        ge=0,
+        le=1,
+        description="connected components are kept if their area is above this share of the "
+        "largest one's",
     )
     histogram_peaks: int | None = Field(
         None,
         ge=0,
-        description="peaks asked of the shifted image's histogram; default: 2 for lighting, else 0",
+        description="number of peaks that the shifted image's histogram must have; default: as the "
+        "mask rule says (2 for lighting, else 0)",
     )
     latents: str | None = Field(
         None,
-        description="draw near the photos of this file (`saliency generator invert`, or a .npy "
-        "array) instead of the generator's own latents",
+        description="latents are drawn near the photos of this file (from `saliency generator "
+        "invert`, or a .npy array) instead of from the generator's own distribution",
         # what decides is the file's content, whose SHA-256 the command records
         json_schema_extra={"runtime": True},
     )
     latents_noise: float = Field(
-        0.2, ge=0, description="how far from them, in the latents' own standard deviations"
+        0.2,
+        ge=0,
+        description="distance from the photos' latents, in the latents' own standard deviations",
     )
     seed: int = Field(0, ge=0, description="random seed")
     workers: int | None = Field(
-        None, ge=1, description="threads; default: all cores", json_schema_extra={"runtime": True}
+        None,
+        ge=1,
+        description="number of threads; default: all cores",
+        json_schema_extra={"runtime": True},
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute", json_schema_extra={"runtime": True}

@@ -40,12 +40,19 @@ class EvaluateConfig(StageConfig):
     """Options of `saliency discover evaluate`."""
 
     steps: int = Field(
-        300, ge=1, description="training steps of each set's reconstructor, the directions fixed"
+        300,
+        ge=1,
+        description="number of training steps of each set's reconstructor; the directions stay "
+        "fixed",
     )
     dvn_directions: int = Field(
-        8, ge=0, description="directions of each set whose naturalness is measured; 0: none"
+        8,
+        ge=0,
+        description="number of directions of each set whose naturalness (DVN) is measured; 0: none",
     )
-    dvn_steps: int = Field(50, ge=1, description="training steps of each pseudo-label classifier")
+    dvn_steps: int = Field(
+        50, ge=1, description="number of training steps of each classifier of pseudo-labels"
+    )
     dvn_shift: float = Field(10.0, gt=0, description="length of the shift that makes the labels")
     seed: int = Field(0, ge=0, description="random seed")
     device: Literal["auto", "cpu", "cuda"] = Field(

@@ -49,7 +49,10 @@ class RunConfig(StageConfig):
 
     seed: int = Field(0, ge=0, description="random seed of every stage")
     workers: int = Field(
-        1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
+        1,
+        ge=0,
+        description="number of processes that load data",
+        json_schema_extra={"runtime": True},
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute", json_schema_extra={"runtime": True}

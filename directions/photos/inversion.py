@@ -52,7 +52,9 @@ class InvertConfig(SamplingConfig):
         None, ge=0, description=f"Adam steps a photo; default: {STEPS}, with an encoder none"
     )
     starts: int = Field(
-        4, ge=1, description="random latents that descend for the first quarter of the steps"
+        4,
+        ge=1,
+        description="number of random latents that descend for the first quarter of the steps",
     )
     tries: int | None = Field(
         None,
@@ -68,12 +70,15 @@ class InvertConfig(SamplingConfig):
     batch: int | None = Field(
         None,
         ge=1,
-        description="images computed at once; default: by resolution. Others give the same latents "
-        "up to rounding",
+        description="number of images computed at once; default: by resolution. Other numbers give "
+        "the same latents up to rounding",
         json_schema_extra={"runtime": True},
     )
     workers: int | None = Field(
-        None, ge=1, description="threads; default: all cores", json_schema_extra={"runtime": True}
+        None,
+        ge=1,
+        description="number of threads; default: all cores",
+        json_schema_extra={"runtime": True},
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute", json_schema_extra={"runtime": True}

@@ -45,53 +45,80 @@ class DiscoverConfig(SamplingConfig):
     directions: int | None = Field(
         None, ge=2, description="number of directions K; default: the latent dimension, at most 128"
     )
-    deformator: DeformatorKind = Field("orthonormal", description="how the matrix A is kept")
+    deformator: DeformatorKind = Field(
+        "orthonormal",
+        description="constraint on the matrix A (linear: none; projective: unit columns; "
+        "orthonormal: orthonormal columns)",
+    )
     init: Init | None = Field(
         None,
         description="where A starts: sefa or ganspace (closed forms), or random; default: A's own "
         "small random start",
     )
     steps: int = Field(
-        1500, ge=0, description="training steps of A and R (the paper: 100,000); 0: A as it starts"
+        1500,
+        ge=0,
+        description="number of training steps of A and R (the paper: 100,000); 0: A stays as it "
+        "starts",
     )
-    batch: int = Field(32, ge=2, le=4096, description="image pairs a step")
-    max_shift: float = Field(6.0, gt=0, description="magnitudes are drawn from [-x, x]")
-    min_shift: float = Field(0.5, ge=0, description="smaller magnitudes are pushed out to this one")
-    shift_weight: float = Field(0.25, ge=0, description="λ, weight of the magnitude's error")
+    batch: int = Field(32, ge=2, le=4096, description="number of image pairs in a step")
+    max_shift: float = Field(
+        6.0,
+        gt=0,
+        description="largest magnitude of a shift in training: magnitudes are drawn from [-X, X]",
+    )
+    min_shift: float = Field(
+        0.5,
+        ge=0,
+        description="smallest magnitude of a shift in training: smaller ones are raised to it",
+    )
+    shift_weight: float = Field(
+        0.25, ge=0, description="weight λ of the magnitude's error in the loss"
+    )
     keep_apart: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share of the steps, the first ones, in which the columns of a projective or "
-        "linear A are kept orthonormal, lest several take to one factor (the paper: 0)",
+        description="share of the steps, from the first on, in which the columns of a projective "
+        "or linear A are kept orthonormal, so that they do not all learn the same factor (the "
+        "paper: 0)",
     )
     deformator_lr: float = Field(1e-3, gt=0, description="Adam's rate for A (the paper: 1e-4)")
-    reconstructor_lr: float = Field(1e-3, gt=0, description="and for R (the paper: 1e-4)")
+    reconstructor_lr: float = Field(1e-3, gt=0, description="Adam's rate for R (the paper: 1e-4)")
     mask_rule: Annotated[str, Choice(lambda: MASK_RULES, ("auto",))] = Field(
         "intensity", description="the mask rule that the direction must serve; auto tries all"
     )
-    samples: int = Field(64, ge=8, le=4096, description="images on which a direction is scored")
+    samples: int = Field(
+        64, ge=8, le=4096, description="number of images on which a direction is scored"
+    )
     score: Score = Field(
-        "background", description="by which formula (see directions/scoring/scores.py)"
+        "background", description="the formula of the score (see directions/scoring/scores.py)"
     )
     max_area: float = Field(
-        MAX_AREA, gt=0.05, le=1, description="largest share of the image that an object may cover"
+        MAX_AREA,
+        gt=0.05,
+        le=1,
+        description="largest share of the image's pixels that an object may cover",
     )
     refine: Literal["plateau", "off"] = Field(
-        "plateau", description="turn the best directions by gradient; off, as in the paper: do not"
+        "plateau",
+        description="plateau: the best directions are improved by gradient; off: they are taken as "
+        "they are, as in the paper",
     )
-    refine_steps: int = Field(200, ge=0, description="gradient steps of it; 0: none")
+    refine_steps: int = Field(
+        200, ge=0, description="number of gradient steps of that refinement; 0: none"
+    )
     min_score: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="below it no direction deserves to be called background removal",
+        description="smallest score at which a direction counts as one that removes the background",
     )
     settle: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share of the steps, the last ones, in which both rates fall to zero (the "
+        description="share of the steps, up to the last, in which both rates fall to zero (the "
         "paper: 0)",
     )
     patience: int = Field(
@@ -103,8 +130,8 @@ class DiscoverConfig(SamplingConfig):
     chunk: int | None = Field(
         None,
         ge=1,
-        description="images made at a time in large batches, whose activations are then computed "
-        "twice instead of kept; default: all",
+        description="number of images that are generated at once in a large batch; their "
+        "activations are computed again instead of kept, which saves memory; default: all",
     )
     seed: int = Field(0, ge=0, description="random seed")
     device: Literal["auto", "cpu", "cuda"] = Field(

