@@ -53,8 +53,8 @@ def run_synth(folder: Path, count: int, workers: int) -> Callable[[], object]:
 def run_load(folder: Path, count: int, _: int) -> Callable[[], object]:
     import saliency
     from data.store.pairs import PairFolder
+    from saliency.training.loop import batches
     from saliency.training.pair_stream import PairStream
-    from saliency.training.trainer import batches
 
     saliency.synthesise(out=folder / "pairs", count=min(count, 1000), workers=1)
     pairs = PairFolder(folder / "pairs")

@@ -28,9 +28,9 @@ from eval.protocols import get_protocol
 from saliency.foundation.errors import UsageError
 from saliency.foundation.images import to_rgb
 from saliency.inference.segmenter import Segmenter
+from saliency.training.from_pairs import train_segmenter
 from saliency.training.pair_stream import split_pairs
 from saliency.training.settings import TrainConfig
-from saliency.training.trainer import train_segmenter
 
 QUICK: dict[str, dict[str, Any]] = {
     "discover": {"steps": 100, "samples": 16, "refine_steps": 60, "directions": 24},

@@ -35,8 +35,8 @@ from saliency.inference.segmenter import Segmenter
 from saliency.self_training.label_stream import Material
 from saliency.self_training.labelling import Labeller, label_photos
 from saliency.self_training.rounds import self_train
+from saliency.training.from_pairs import train_segmenter
 from saliency.training.settings import TrainConfig
-from saliency.training.trainer import train_segmenter
 
 CPU = torch.device("cpu")
 TINY = {

@@ -34,7 +34,7 @@ from directions.generators.foreign import from_torchscript
 from saliency.foundation.errors import InputError, SaliencyError, SegmenterError, UsageError
 from saliency.foundation.json_text import parse_json
 from saliency.inference.segmenter import Segmenter
-from saliency.training.trainer import TrainReport
+from saliency.training.from_pairs import TrainReport
 
 NESTED = "[" * 100_000
 

@@ -23,8 +23,8 @@ from directions.photos.latents import FORMAT, PhotoLatents
 from saliency.foundation.errors import InputError, SaliencyError
 from saliency.foundation.images import parts_of, to_rgb
 from saliency.recipes.files import read_recipe
+from saliency.training.from_pairs import train_segmenter
 from saliency.training.settings import TrainConfig
-from saliency.training.trainer import train_segmenter
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

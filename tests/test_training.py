@@ -18,12 +18,12 @@ from saliency.foundation.errors import InputError
 from saliency.inference.config import SegmenterConfig
 from saliency.inference.network import build_network
 from saliency.inference.segmenter import Segmenter, SegmenterError
-from saliency.training import encoders
-from saliency.training import trainer as training
+from saliency.training import encoders, from_pairs, loop
 from saliency.training.encoders import LITE0, load_imagenet_weights
+from saliency.training.from_pairs import train_segmenter
 from saliency.training.pair_stream import PairStream, split_pairs
 from saliency.training.settings import TrainConfig
-from saliency.training.trainer import Trainer, finished, train_segmenter
+from saliency.training.trainer import Trainer, finished
 
 CPU = torch.device("cpu")
 TINY = {
@@ -80,9 +80,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         last.append(trainer.state())
         return finished(trainer, *arguments)
 
-    monkeypatch.setattr(training, "finished", kept)
+    monkeypatch.setattr(from_pairs, "finished", kept)
     whole = train(disc_pairs, tmp_path / "whole")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     step, taken = Trainer.step, []
 
     def interrupted(self: Trainer, *batch: torch.Tensor) -> float:

@@ -36,9 +36,9 @@ from saliency.foundation.images import to_rgb
 from saliency.inference.predict import load_segmenter, predict_mask
 from saliency.inference.segmenter import Segmenter
 from saliency.recipes.files import STAGES, read_recipe
+from saliency.training.from_pairs import train_segmenter
 from saliency.training.pair_stream import PairStream, split_pairs
 from saliency.training.settings import TrainConfig
-from saliency.training.trainer import train_segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -103,10 +103,9 @@ def frequent_checkpoints() -> None:
     """In this process, for all stages."""
     from directions.search import loop as search
     from directions.training import trainer as gan_training
-    from saliency.self_training import rounds as self_training
-    from saliency.training import trainer as training
+    from saliency.training import loop as training
 
-    for module in (training, self_training, search, gan_training):
+    for module in (training, search, gan_training):
         module.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS  # type: ignore[attr-defined]
     gan_training.SHEET_SECONDS = CHECKPOINT_SECONDS
 

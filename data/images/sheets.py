@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from data.store.files import check_writable, replacing
 from saliency.foundation.errors import UsageError
@@ -36,15 +37,10 @@ def save_sheet(path: Path | str, rows: Sequence[Tensor], gap: int = 2) -> None:
         rows: each (N, 3, H, W) float in [-1, 1]; rows may differ in N.
         gap: pixels between images, black.
     """
-    height, width = rows[0].shape[2:]
     columns = max(len(row) for row in rows)
-    canvas = torch.zeros(
-        3, len(rows) * (height + gap) + gap, columns * (width + gap) + gap, dtype=torch.uint8
-    )
-    for r, row in enumerate(rows):
-        pixels = ((row.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        for c, image in enumerate(pixels):
-            top, left = gap + r * (height + gap), gap + c * (width + gap)
-            canvas[:, top : top + height, left : left + width] = image
+    black = torch.full_like(rows[0][:1], -1.0)
+    full = [torch.cat([row, black.expand(columns - len(row), -1, -1, -1)]) for row in rows]
+    pixels = ((torch.cat(full).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    sheet = make_grid(pixels, nrow=columns, padding=gap)
     with replacing(path) as temporary:
-        Image.fromarray(canvas.permute(1, 2, 0).numpy()).save(temporary)
+        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(temporary)

@@ -99,9 +99,17 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 def share_batch_norms(module: nn.Module, group: Group) -> None:
-    """Let every batch normalisation of ``module`` see all processes' samples."""
+    """Let every batch normalisation inside ``module`` see all processes' samples.
+
+    As ``torch.nn.SyncBatchNorm.convert_sync_batchnorm``, the parameters and buffers stay the same
+    objects, so that an optimiser keeps them.
+    """
     if group.size == 1:
         return
-    for child in module.modules():
+    for name, child in module.named_children():
         if type(child) is nn.BatchNorm2d:
-            child.__class__ = SharedBatchNorm
+            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
+            shared._parameters, shared._buffers = child._parameters, child._buffers
+            setattr(module, name, shared.train(child.training))
+        else:
+            share_batch_norms(child, group)

@@ -8,7 +8,7 @@ stopped.
 from __future__ import annotations
 
 import shutil
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.images.composites import cuts_sha256
 from data.images.photos import photos_sha256
-from data.runtime.progress import progress
 from data.runtime.seeds import numpy_stream
 from data.store.files import (
     REPORT_FILE,
     claimed,
     read_record,
     restore,
-    save_torch,
     sha256_of,
     write_json,
 )
@@ -43,7 +41,8 @@ from saliency.self_training.rectification import Rectification
 from saliency.self_training.settings import SelfTrainConfig, of_round
 from saliency.training.cutouts import labelled_cut_outs
 from saliency.training.encoders import widened
-from saliency.training.trainer import CHECKPOINT_SECONDS, Trainer, at_side, batches, finished
+from saliency.training.loop import run_steps
+from saliency.training.trainer import Trainer, at_side, finished
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -268,31 +267,29 @@ def _train(
         length=training.steps * training.batch,
         plain=bool(rectification),
     )
-    remaining = range(trainer.step_number * training.batch, len(stream))
-    loader = batches(stream, remaining, training.batch, min(config.workers, 2))
 
-    def save() -> None:
-        save_torch(checkpoint, {"trainer": trainer.state(), "average": average.state_dict()})
+    def step(batch: Sequence[Tensor]) -> float:
+        images, targets, *plain = batch
+        side = trainer.side()
+        targets, trust = at_side(targets, side), None
+        if plain:
+            before, learnable = plain
+            own = own_maps(trainer, average.module, at_side(before, side), learnable)
+            done = trainer.step_number / training.steps
+            targets, trust = rectification(targets.to(device), own, learnable.to(device), done)
+        loss = trainer.step(at_side(images, side), targets, trust)
+        average.update_parameters(trainer.network)
+        return loss
 
-    saved = time.monotonic()
-    bar_label = f"round {round_number + 1}"
-    with progress(training.steps, initial=trainer.step_number, unit="step", label=bar_label) as bar:
-        for images, targets, *plain in loader:
-            side = trainer.side()
-            targets, trust = at_side(targets, side), None
-            if plain:
-                before, learnable = plain
-                own = own_maps(trainer, average.module, at_side(before, side), learnable)
-                done = trainer.step_number / training.steps
-                targets, trust = rectification(targets.to(device), own, learnable.to(device), done)
-            loss = trainer.step(at_side(images, side), targets, trust)
-            average.update_parameters(trainer.network)
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save()
-                saved = time.monotonic()
-    save()
+    run_steps(
+        trainer,
+        stream,
+        step,
+        checkpoint,
+        lambda: {"trainer": trainer.state(), "average": average.state_dict()},
+        workers=min(config.workers, 2),
+        label=f"round {round_number + 1}",
+    )
     trainer.network.load_state_dict(average.module.state_dict())
     return trainer
 

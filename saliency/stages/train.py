@@ -16,8 +16,8 @@ from saliency.stages.devices import pick_device
 from saliency.stages.paths import AnyPath, Paths, listed
 from saliency.training.cutouts import load_cutouts
 from saliency.training.encoders import check_encoder
+from saliency.training.from_pairs import train_segmenter
 from saliency.training.settings import TrainConfig
-from saliency.training.trainer import train_segmenter
 
 
 @dataclass(frozen=True)

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from data.config import code_version
-from data.images.composites import Composites
 from data.runtime.precision import mixed_precision
-from data.runtime.progress import progress
 from data.runtime.seeds import numpy_stream, seeded, stream_seed
-from data.store.files import REPORT_FILE, claimed, read_record, restore, save_torch, write_json
-from data.store.pairs import PairFolder
 from saliency.inference.config import SegmenterConfig, Supervision
 from saliency.inference.network import build_network
 from saliency.inference.segmenter import Segmenter
 from saliency.training.encoders import load_imagenet_weights
 from saliency.training.losses import segmentation_loss, texture_loss
-from saliency.training.pair_stream import PairStream, split_pairs
 from saliency.training.settings import TrainConfig
-
-CHECKPOINT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a training run did.
-
-    Attributes:
-        steps: optimiser steps taken.
-        best_step: step of the checkpoint that was kept.
-        validation_iou: its mean IoU on the held-out pairs.
-        training_pairs: number of pairs trained on.
-        validation_pairs: number of pairs held out.
-    """
-
-    steps: int
-    best_step: int
-    validation_iou: float
-    training_pairs: int
-    validation_pairs: int
 
 
 class Trainer:
@@ -177,113 +147,6 @@ def _freeze_statistics(encoder: nn.Module) -> None:
             module.eval()
 
 
-def train_segmenter(
-    pairs: PairFolder,
-    config: TrainConfig,
-    out: Path,
-    device: torch.device,
-    composites: tuple[Composites, Composites] | None = None,
-) -> TrainReport:
-    """Train, keep the best checkpoint by validation IoU, and write the segmenter into ``out``.
-
-    Goes on where a killed run stopped (``checkpoint.pt``, which is removed at the end); a run that
-    is complete is not run again.
-
-    Args:
-        pairs: training material, of which a share is held out.
-        config: see :class:`TrainConfig`.
-        out: gets ``config.json``, ``model.safetensors`` and ``report.json``.
-        device: where to compute.
-        composites: mixed into training, and their share of validation: from other cut-outs.
-
-    Raises:
-        OutputConflictError: ``out`` belongs to another configuration.
-    """
-    made_from = pairs.provenance()
-    settings: dict[str, Any] = {**config.settings(), "pairs_sha256": made_from["sha256"]}
-    provenance: dict[str, Any] = {"pairs": made_from}
-    if composites:
-        settings["composites_sha256"] = [source.digest() for source in composites]
-        provenance["cutouts"] = len(composites[0].cuts)
-    with claimed(out, "train", settings):
-        if (out / REPORT_FILE).exists():
-            (out / "checkpoint.pt").unlink(missing_ok=True)
-            return read_record(out / REPORT_FILE, lambda found: TrainReport(**found))
-        report = _trained(pairs, config, out, device, provenance, composites)
-        write_json(out / REPORT_FILE, asdict(report))
-        (out / "checkpoint.pt").unlink(missing_ok=True)
-        return report
-
-
-def _trained(
-    pairs: PairFolder,
-    config: TrainConfig,
-    out: Path,
-    device: torch.device,
-    provenance: dict[str, Any],
-    composites: tuple[Composites, Composites] | None,
-) -> TrainReport:
-    """Train and write the segmenter; the checkpoint stays."""
-    training, held_out = split_pairs(pairs, config.validation, config.seed)
-    trainer = Trainer(config, device)
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        restore(checkpoint, trainer.load_state)
-    mixed, unseen = composites or (None, None)
-    share = config.cutouts_share
-    prior = config.prior != "none"
-    validation = PairStream(
-        pairs, held_out, config.size, "none", 0, len(held_out), unseen, share, prior
-    )
-    length = config.steps * config.batch
-    stream = PairStream(
-        pairs, training, config.size, config.augment, config.seed, length, mixed, share, prior
-    )
-    _loop(trainer, stream, batches(validation, range(len(validation)), config.batch), checkpoint)
-    report = TrainReport(
-        steps=trainer.step_number,
-        best_step=trainer.best["step"],
-        validation_iou=trainer.best["iou"],
-        training_pairs=len(training),
-        validation_pairs=len(held_out),
-    )
-    trainer.network.load_state_dict(trainer.best["network"])
-    described = {
-        **provenance,
-        "training": config.settings(),
-        "validation_iou": round(report.validation_iou, 4),
-    }
-    finished(trainer, described).save_pretrained(out)
-    return report
-
-
-def _loop(
-    trainer: Trainer,
-    stream: PairStream,
-    validation: DataLoader[tuple[Tensor, Tensor]],
-    checkpoint: Path,
-) -> None:
-    config = trainer.config
-    remaining = range(trainer.step_number * config.batch, len(stream))
-    loader = batches(stream, remaining, config.batch, config.workers)
-    saved = time.monotonic()
-    shown = {} if trainer.best["network"] is None else {"val_iou": f"{trainer.best['iou']:.3f}"}
-    with progress(config.steps, initial=trainer.step_number, unit="step", label="train") as bar:
-        for images, masks in loader:
-            side = trainer.side()
-            loss = trainer.step(at_side(images, side), at_side(masks, side))
-            if trainer.step_number % config.validate_every == 0 or (
-                trainer.step_number == config.steps
-            ):
-                shown["val_iou"] = f"{trainer.validate(validation):.3f}"
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", **shown, refresh=False)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_torch(checkpoint, trainer.state())
-                saved = time.monotonic()
-    save_torch(checkpoint, trainer.state())
-
-
 def at_side(images: Tensor, side: int) -> Tensor:
     """Images or masks, (N, C, S, S) or (N, S, S), at another side; the kind of values is kept."""
     if images.shape[-1] == side:
@@ -297,31 +160,6 @@ def at_side(images: Tensor, side: int) -> Tensor:
     elif images.dtype == torch.uint8:
         resized = resized.round().clamp(0, 255).to(torch.uint8)
     return resized if images.ndim == 4 else resized[:, 0]
-
-
-def batches(
-    stream: Dataset[Any], items: Iterable[int], batch: int, workers: int = 0
-) -> DataLoader[Any]:
-    """Batches of a stream's items, in the order given.
-
-    The stream brings its own randomness; the loader's generator keeps it from drawing one of the
-    process's random numbers.
-    """
-    return DataLoader(
-        stream,
-        batch,
-        sampler=items,
-        num_workers=workers,
-        worker_init_fn=single_thread,
-        generator=torch.Generator(),
-    )
-
-
-def single_thread(_: int) -> None:
-    """Loader workers share the cores with training; OpenCV's own threads would fight for them."""
-    import cv2
-
-    cv2.setNumThreads(0)
 
 
 def finished(
