@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -58,12 +59,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_strays_once(path.parent)
     handle, temporary = own_temporary(path)
+    permissions = stat.S_IMODE(temporary.stat().st_mode)
     try:
         with named(path, temporary):
             yield temporary
             with open(temporary, "rb") as written:
                 os.fsync(written.fileno())
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(permissions)  # some writers make private files
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -73,13 +75,6 @@ def replacing(path: Path | str) -> Iterator[Path]:
 def _is_special(path: Path) -> bool:
     """Whether it is a pipe, socket or device, whose place a file would take."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _umask() -> int:
-    """The process's umask; ``mkstemp`` ignores it and makes private files."""
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def check_writable(parameter: str, path: Path | str, inputs: Iterable[Path | str] = ()) -> None:

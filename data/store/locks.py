@@ -7,6 +7,7 @@ locked was left by a process that was killed.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -70,12 +71,16 @@ if hasattr(os, "register_at_fork"):
 def own_temporary(path: Path) -> tuple[int, Path]:
     """A new empty file beside ``path``, and its handle for :func:`release`.
 
-    It is locked where the system knows locks, so that nobody takes it for a stray.
+    It is locked where the system knows locks, so that nobody takes it for a stray. Its permissions
+    are those of any new file: the system applies the umask, which no thread could ask for without
+    changing it for the others.
     """
-    prefix = f".{path.stem}{TEMPORARY}"
     while True:
+        name = path.with_name(f".{path.stem}{TEMPORARY}{secrets.token_hex(4)}{path.suffix}")
         try:
-            handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            continue
         except OSError as error:  # it names a file that the user does not know
             error.filename = str(path)
             raise
@@ -84,7 +89,7 @@ def own_temporary(path: Path) -> tuple[int, Path]:
         if own is None or (own and os.fstat(handle).st_nlink):
             if own is None:
                 os.close(handle)
-            return handle, Path(name)
+            return handle, name
         _close(handle)
 
 

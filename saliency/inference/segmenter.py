@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from saliency.foundation.errors import (
 )
 from saliency.foundation.images import to_rgb
 from saliency.foundation.tensor_files import check_tensor_file
+from saliency.inference.batches import BATCH, checked_batch_size, in_order, pixels_in, read
 from saliency.inference.config import SegmenterConfig, read_config
 from saliency.inference.forking import survive_forks
 from saliency.inference.network import filled
@@ -178,6 +180,49 @@ class Segmenter:
         refiner = get_refiner(self.config.refine if refine is None else refine)
         pixels = to_rgb(image)
         return refiner(pixels, self.saliency_map(pixels, size, quality))
+
+    def predict_batch(
+        self,
+        images: Iterable[Any],
+        *,
+        batch_size: int = BATCH,
+        refine: str | None = None,
+        size: int | None = None,
+        quality: str = "default",
+    ) -> Iterator[NDArray[np.float32]]:
+        """Saliency maps of many images: bit for bit those of :meth:`predict`, in less time.
+
+        Images are read a little ahead and worked on in threads; see
+        :mod:`saliency.inference.batches` for what a batch is here. Memory does not depend on how
+        many images there are.
+
+        Args:
+            images: any number of them, each as :meth:`predict` takes it. An array must not change
+                until its map is out.
+            batch_size: images in work at a time, from 1 to 1024, and 25 million pixels together at
+                most; a larger image is in work alone.
+            refine: see :meth:`predict`.
+            size: see :meth:`predict`.
+            quality: see :meth:`predict`.
+
+        Returns:
+            float32 (H, W) in [0, 1] for each image, in the images' order, as they are ready.
+
+        Raises:
+            ImageError: not an image; raised in its turn, after the maps before it, and ends it all.
+            UsageError: unknown refiner or quality, or an impossible batch size; raised at once.
+        """
+        from saliency.inference.views import get_views
+        from saliency.refinement.registry import get_refiner
+
+        refiner = get_refiner(self.config.refine if refine is None else refine)
+        get_views(quality)
+
+        def predict(image: Any) -> NDArray[np.float32]:
+            pixels = read(image)
+            return refiner(pixels, self.saliency_map(pixels, size, quality))
+
+        return in_order(predict, images, pixels_in, checked_batch_size(batch_size))
 
     def saliency_map(
         self, pixels: NDArray[np.uint8], size: int | None = None, quality: str = "default"

@@ -21,6 +21,7 @@ from saliency.prediction.formats import (
     write_image,
 )
 from saliency.prediction.outputs import Plan, plan_outputs, without_results
+from saliency.prediction.pipeline import in_threads
 from saliency.prediction.products import Request, make_products
 
 Settings = dict[str, dict[str, Any]]
@@ -117,24 +118,27 @@ def plan_products(
 def run_plans(
     plans: dict[str, Plan], request: Request, settings: Settings, outcome: Outcome
 ) -> None:
-    """Make and write what is planned; photos that cannot be read are noted."""
+    """Make and write what is planned, in threads; photos that cannot be read are noted."""
     _note_kept(plans, outcome)
     photos = list(dict.fromkeys(photo for plan in plans.values() for photo in plan.targets))
+
+    def write(photo: Path) -> float:
+        return write_products(photo, _targets(plans, photo), request, settings)
+
     with progress(len(photos), unit="photo", label="predict") as bar:
-        for photo in photos:
-            targets = {
-                product: plan.targets[photo]
-                for product, plan in plans.items()
-                if photo in plan.targets
-            }
-            try:
-                confidence = write_products(photo, targets, request, settings)
-            except ImageError as error:
-                outcome.skipped[str(photo)] = str(error)
+        for photo, confidence in in_threads(write, photos):
+            if isinstance(confidence, ImageError):
+                outcome.skipped[str(photo)] = str(confidence)
             else:
-                outcome.written[str(photo)] = _named(targets, len(plans))
+                outcome.written[str(photo)] = _named(_targets(plans, photo), len(plans))
                 outcome.confidence[str(photo)] = confidence
             bar.update()
+
+
+def _targets(plans: dict[str, Plan], photo: Path) -> dict[str, Path]:
+    """The files that a photo's products are to be written to."""
+    planned = {product: plan.targets for product, plan in plans.items()}
+    return {product: targets[photo] for product, targets in planned.items() if photo in targets}
 
 
 def write_products(
