@@ -113,7 +113,7 @@ def read(image: Any) -> NDArray[np.uint8]:
 
     The same PIL image or open file may come more than once, and is read by one thread at a time.
     """
-    if isinstance(image, str | os.PathLike | bytes | np.ndarray) or hasattr(image, "detach"):
+    if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "shape"):
         return to_rgb(image)
     with _reading:
         return to_rgb(image)
@@ -121,10 +121,8 @@ def read(image: Any) -> NDArray[np.uint8]:
 
 def pixels_in(image: Any) -> int:
     """How many pixels an image has; of a file its header is read. 1 for what is no image."""
-    if hasattr(image, "detach"):
-        return math.prod(image.shape[1:])
-    if isinstance(image, np.ndarray):
-        return math.prod(image.shape[:2])
+    if hasattr(image, "shape"):  # a tensor has its channels first, an array last
+        return math.prod(image.shape[1:] if hasattr(image, "detach") else image.shape[:2])
     if isinstance(image, Image.Image):
         return math.prod(image.size)
     try:
