@@ -110,7 +110,7 @@ def command_speed(folder: Path, count: int, turns: int) -> str:
         assert main(command) == 0
 
     def alone() -> None:
-        with patch("saliency.prediction.pipeline.in_threads", one_at_a_time):
+        with patch("saliency.prediction.runner.in_threads", one_at_a_time):
             many()
 
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):

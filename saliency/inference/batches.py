@@ -44,6 +44,16 @@ _reading = threading.Lock()
 """Held while a file or PIL image of the caller's is read: both keep a place in their file."""
 
 
+def _renew_lock() -> None:
+    """In a forked child, which has no thread that would ever release the lock."""
+    global _reading
+    _reading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def in_order(
     work: Callable[[Photo], Result],
     photos: Iterable[Photo],
