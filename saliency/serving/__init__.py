@@ -1,0 +1,1 @@
+"""`saliency serve`: cut-outs over HTTP, and a page for them."""

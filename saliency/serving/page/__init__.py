@@ -1,0 +1,1 @@
+"""The page's files: HTML, style, scripts. Nothing is loaded from elsewhere."""

@@ -1,0 +1,1 @@
+"""Processes that cut photos out, so that the server itself only waits."""
