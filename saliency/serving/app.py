@@ -26,6 +26,7 @@ from saliency.serving.openapi import openapi, reference_page
 from saliency.serving.removing import PATH, Remove
 from saliency.serving.settings import ServeSettings
 from saliency.serving.workers.pool import Pool
+from saliency.serving.workers.process import command
 
 MEDIA = {
     ".html": "text/html; charset=utf-8",
@@ -44,12 +45,14 @@ def make_pool(settings: ServeSettings) -> Pool:
     """The workers that the settings ask for; they start when the pool is entered."""
     return Pool(
         settings.processes,
-        {
-            "model": settings.model or DEFAULT_MODEL,
-            "device": None if settings.device == "auto" else settings.device,
-            "threads": settings.threads,
-            "max_pixels": settings.max_pixels,
-        },
+        command(
+            {
+                "model": settings.model or DEFAULT_MODEL,
+                "device": None if settings.device == "auto" else settings.device,
+                "threads": settings.threads,
+                "max_pixels": settings.max_pixels,
+            }
+        ),
     )
 
 

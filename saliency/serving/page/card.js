@@ -3,7 +3,7 @@
 import {cut} from "./server.js";
 import {draw, SHOWN, sizeOf} from "./views.js";
 
-const LOW = 0.5; // confidence below which the page warns
+const LOW = 0.6; // confidence below which the page warns; docs/server.md says what it is worth
 const ENDINGS = {mask: "mask", overlay: "overlay"};
 
 export class Card {

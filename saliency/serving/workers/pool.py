@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 from saliency.foundation.errors import SegmenterError
 from saliency.serving.workers.frames import Frame, receive_frame
-from saliency.serving.workers.process import command
 
 ATTEMPTS = 2
 """A photo whose worker dies is tried once more: the worker need not have died of it."""
@@ -43,11 +42,11 @@ class Worker:
         self.device = ""
 
     @classmethod
-    async def start(cls, settings: dict[str, Any]) -> Self:
+    async def start(cls, command: Sequence[str]) -> Self:
         """Start a process and wait until it is ready.
 
         Args:
-            settings: see :func:`saliency.serving.workers.process.main`.
+            command: of :func:`saliency.serving.workers.process.command`.
 
         Raises:
             SegmenterError: its segmenter cannot be used.
@@ -55,16 +54,14 @@ class Worker:
         """
         pipe = asyncio.subprocess.PIPE
         worker = cls(
-            await asyncio.create_subprocess_exec(
-                *command(settings), stdin=pipe, stdout=pipe, limit=BUFFER
-            )
+            await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=BUFFER)
         )
         try:
             header = (await worker._received()).header
             if "error" in header:
                 raise SegmenterError(header["error"])
         except BaseException:
-            worker.kill()
+            await worker.ended()
             raise
         worker.device = header["device"]
         return worker
@@ -95,9 +92,10 @@ class Worker:
             raise WorkerDiedError from None
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, or close what is left of one that has ended."""
         if self.alive:
             self.process.kill()
+        self._questions.close()
 
     async def leave(self) -> None:
         """Let it end by itself."""
@@ -105,8 +103,14 @@ class Worker:
         try:
             await asyncio.wait_for(self.process.wait(), LEAVE)
         except TimeoutError:
-            self.kill()
-            await self.process.wait()
+            log.warning("worker %d does not end by itself", self.process.pid)
+        await self.ended()
+
+    async def ended(self) -> int:
+        """End it if it has not ended, and close what is left of it; its exit status."""
+        self.kill()
+        await self._answers.read()
+        return await self.process.wait()
 
 
 class Pool:
@@ -114,11 +118,11 @@ class Pool:
 
     Args:
         count: of workers.
-        settings: see :func:`saliency.serving.workers.process.main`.
+        command: of :func:`saliency.serving.workers.process.command`.
     """
 
-    def __init__(self, count: int, settings: dict[str, Any]) -> None:
-        self.count, self.settings = count, settings
+    def __init__(self, count: int, command: Sequence[str]) -> None:
+        self.count, self.command = count, command
         self.restarts = 0
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._alive: set[Worker] = set()
@@ -131,7 +135,7 @@ class Pool:
         Raises:
             SegmenterError: the segmenter cannot be used, or a worker ends at once.
         """
-        starts = [Worker.start(self.settings) for _ in range(self.count)]
+        starts = [Worker.start(self.command) for _ in range(self.count)]
         started = await asyncio.gather(*starts, return_exceptions=True)
         for worker in started:
             if isinstance(worker, Worker):
@@ -141,7 +145,7 @@ class Pool:
             if isinstance(failure, BaseException):
                 await self.__aexit__()
                 if isinstance(failure, WorkerDiedError):
-                    raise SegmenterError(f"a worker ended at once; run {sys.executable} by hand")
+                    raise SegmenterError("a worker ended while it started; see above why")
                 raise failure
         return self
 
@@ -221,7 +225,8 @@ class Pool:
     async def _keep(self, worker: Worker) -> None:
         """Replace a worker whenever it ends."""
         while True:
-            status = await worker.process.wait()
+            await worker.process.wait()
+            status = await worker.ended()
             self._alive.discard(worker)
             log.warning("worker %d ended with status %s", worker.process.pid, status)
             self.restarts += 1
@@ -231,7 +236,7 @@ class Pool:
     async def _restarted(self) -> Worker:
         while True:
             try:
-                return await Worker.start(self.settings)
+                return await Worker.start(self.command)
             except (WorkerDiedError, SegmenterError, OSError) as error:
                 log.error("a worker does not start: %s", error or type(error).__name__)
                 await asyncio.sleep(PAUSE)

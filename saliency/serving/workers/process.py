@@ -67,8 +67,10 @@ def _prepare(settings: dict[str, Any]) -> Frame:
 
         from saliency.serving.workers.jobs import warm_up
 
-        torch.set_num_threads(settings["threads"])
-        cv2.setNumThreads(settings["threads"])
+        # of the environment's OMP_NUM_THREADS, too, no more than it says
+        threads = min(settings["threads"], torch.get_num_threads())
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
         warm_up(settings["model"], settings["device"])
     except SaliencyError as error:
         return Frame({"error": str(error)})
