@@ -32,7 +32,7 @@ class Workers:
     def __init__(self, failure: Exception | None = None, seconds: float = 0) -> None:
         self.failure, self.seconds, self.cancelled, self.done = failure, seconds, 0, 0
 
-    async def run(self, frame: Frame, deadline: float) -> tuple[Frame, float]:
+    async def run(self, frame: Frame, start_by: float, deadline: float) -> tuple[Frame, float]:
         try:
             await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:

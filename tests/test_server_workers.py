@@ -40,8 +40,9 @@ def pooled(count: int, use: Callable[[Pool], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-async def asked(pool: Pool, order: str, seconds: float = 30) -> bytes:
-    frame, _ = await pool.run(Frame({}, [order.encode()]), time.monotonic() + seconds)
+async def asked(pool: Pool, order: str, seconds: float = 30, wait: float = 30) -> bytes:
+    now = time.monotonic()
+    frame, _ = await pool.run(Frame({}, [order.encode()]), now + wait, now + seconds)
     return frame.blobs[0]
 
 
@@ -129,7 +130,7 @@ def test_who_waits_too_long_for_a_worker_is_told_so() -> None:
         busy = asyncio.ensure_future(asked(pool, "sleep 1"))
         await asyncio.sleep(0.05)
         with pytest.raises(NoWorkerError):
-            await asked(pool, "photo", 0.2)
+            await asked(pool, "photo", wait=0.2)
         assert await busy == b"sleep 1"
 
     pooled(1, use)

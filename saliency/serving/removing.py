@@ -30,6 +30,10 @@ from saliency.serving.workers.pool import NoWorkerError, Pool, WorkerDiedError
 
 T = TypeVar("T")
 PATH = "/api/remove"
+WAITING = 0.5
+"""Share of a request's time in which it must have arrived and found a worker. The rest is for the
+work: on a busy server all would else begin just before their time is over, and end with their
+workers."""
 GONE = 499
 """What is counted for clients that left before their answer."""
 
@@ -62,7 +66,7 @@ class Remove:
         start = time.monotonic()
         try:
             with self.admission.enter(self._size(request)):
-                response = await self._answer(request, start + self.settings.timeout)
+                response = await self._answer(request, start)
                 with self.admission.holding(len(response.body)):
                     self.metrics.observed(time.monotonic() - start)
                     self.metrics.counted(PATH, response.status_code)
@@ -83,16 +87,17 @@ class Remove:
             raise too_long(self.settings.max_bytes)
         return self.settings.max_bytes if length is None or request.method == "GET" else length
 
-    async def _answer(self, request: Request, deadline: float) -> Response:
-        slow = f"the photo did not arrive within {self.settings.timeout:g} s"
-        body = await _until(deadline, self._body(request), Refused(408, slow))
+    async def _answer(self, request: Request, start: float) -> Response:
+        start_by = start + self.settings.timeout * WAITING
+        slow = f"the photo did not arrive within {self.settings.timeout * WAITING:g} s"
+        body = await _until(start_by, self._body(request), Refused(408, slow))
         try:
             picture = body.picture is not None
             job = read_options(body.fields).job(self.served, picture=picture)
         except SaliencyError as error:
             raise Refused(400, str(error)) from None
         files = [body.photo] if body.picture is None else [body.photo, body.picture]
-        answer = await _unless_gone(request, self._cut(Frame(job, files), deadline))
+        answer = await _unless_gone(request, self._cut(Frame(job, files), start))
         if "error" in answer.header:
             again = self.admission.wait() if answer.header["status"] == 503 else None
             raise Refused(answer.header["status"], answer.header["error"], again)
@@ -116,15 +121,17 @@ class Remove:
             raise Refused(403, "`url`: this server fetches nothing; send the photo by POST")
         return Body(await fetch(url, self.settings.max_bytes), None, query)
 
-    async def _cut(self, frame: Frame, deadline: float) -> Frame:
-        limit = f"{self.settings.timeout:g} s"
+    async def _cut(self, frame: Frame, start: float) -> Frame:
+        limit = self.settings.timeout
         try:
-            answer, seconds = await self.pool.run(frame, deadline)
+            answer, seconds = await self.pool.run(frame, start + limit * WAITING, start + limit)
         except NoWorkerError:
-            busy = f"no worker became free within {limit}; ask again later"
+            busy = f"no worker became free within {limit * WAITING:g} s; ask again later"
             raise Refused(503, busy, self.admission.wait()) from None
         except TimeoutError:
-            raise Refused(504, f"the photo took longer than {limit}; try a smaller one") from None
+            raise Refused(
+                504, f"the photo took longer than {limit:g} s; try a smaller one"
+            ) from None
         except WorkerDiedError:
             died = "the worker ended twice while it worked on this photo"
             raise Refused(503, died, self.admission.wait()) from None

@@ -24,7 +24,10 @@ class ServeSettings(StageConfig):
         64, ge=0, le=10_000, description="requests that wait for a worker; more get status 429"
     )
     timeout: float = Field(
-        60, gt=0, le=3600, description="seconds for a request, its upload and its wait included"
+        60,
+        gt=0,
+        le=3600,
+        description="seconds for a request; half of them for its upload and its wait",
     )
     max_megabytes: float = Field(25, gt=0, le=1000, description="largest body of a request")
     max_megapixels: float = Field(50, gt=0, le=100, description="largest photo")

@@ -60,7 +60,9 @@ class Worker:
             header = (await worker._received()).header
             if "error" in header:
                 raise SegmenterError(header["error"])
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, WorkerDiedError):
+                worker.kill()
             await worker.ended()
             raise
         worker.device = header["device"]
@@ -92,24 +94,18 @@ class Worker:
             raise WorkerDiedError from None
 
     def kill(self) -> None:
-        """End it at once, or close what is left of one that has ended."""
+        """End it at once."""
         if self.alive:
             self.process.kill()
-        self._questions.close()
 
-    async def leave(self) -> None:
-        """Let it end by itself."""
+    async def ended(self) -> int:
+        """Let it end by itself, in a short time; its exit status."""
         self._questions.close()
         try:
             await asyncio.wait_for(self.process.wait(), LEAVE)
         except TimeoutError:
-            log.warning("worker %d does not end by itself", self.process.pid)
-        await self.ended()
-
-    async def ended(self) -> int:
-        """End it if it has not ended, and close what is left of it; its exit status."""
-        self.kill()
-        await self._answers.read()
+            self.kill()
+        await self._answers.read()  # to its end, so that the pipe is closed
         return await self.process.wait()
 
 
@@ -153,7 +149,7 @@ class Pool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(worker.leave() for worker in self._alive))
+        await asyncio.gather(*(worker.ended() for worker in self._alive))
         self._alive.clear()
 
     @property
@@ -171,15 +167,16 @@ class Pool:
         """Of the workers."""
         return sorted(worker.process.pid for worker in self._alive)
 
-    async def run(self, frame: Frame, deadline: float) -> tuple[Frame, float]:
+    async def run(self, frame: Frame, start_by: float, deadline: float) -> tuple[Frame, float]:
         """Have a photo cut by the next worker that is free.
 
         A caller that is cancelled leaves its worker to finish, which is cheaper than a new one.
 
         Args:
             frame: header of a :class:`saliency.serving.workers.jobs.Job` and its files.
-            deadline: of ``time.monotonic()``. Work that is not done by then is ended together with
-                its worker.
+            start_by: of ``time.monotonic()``. Work that has not begun by then is not begun.
+            deadline: likewise. Work that is not done by then is ended together with its worker,
+                which is dear: it should be well after ``start_by``.
 
         Returns:
             The answer, and the seconds that it took the worker.
@@ -189,8 +186,8 @@ class Pool:
             TimeoutError: the work was not done in time.
             WorkerDiedError: workers ended over it, once and again.
         """
-        for _ in range(ATTEMPTS):
-            worker = await self._free(deadline)
+        for attempt in range(ATTEMPTS):
+            worker = await self._free(start_by if attempt == 0 else deadline)
             start = time.monotonic()
             try:
                 answer = await asyncio.shield(self._spawn(self._ask(worker, frame, deadline)))
@@ -214,7 +211,10 @@ class Pool:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 answer = await worker.ask(frame)
-        except BaseException:  # whatever it was, the pipes may be in the middle of a message
+        except WorkerDiedError:
+            self._spawn(worker.ended())
+            raise
+        except BaseException:  # the pipes may be in the middle of a message
             worker.kill()
             raise
         finally:

@@ -49,7 +49,8 @@ def main(text: str) -> None:
             write_frame(answers, _answer(frame, settings))
             del frame
     except (EOFError, BrokenPipeError):
-        return
+        sys.stderr.flush()
+        os._exit(0)  # PyTorch takes seconds to unload, and nothing is left to be written
 
 
 def _own_stdout() -> IO[bytes]:
