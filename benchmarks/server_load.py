@@ -188,6 +188,7 @@ def client(port: int, work: Any, lock: threading.Lock, outcome: Outcome, end: fl
                 right = status == 200 if good else 400 <= status < 500 and status not in COME_BACK
                 lost = "" if right else f"status {status}"
                 break
+            connection.close()  # the server does not keep idle connections for long
             time.sleep(wait)
         with lock:
             outcome.done += 1
