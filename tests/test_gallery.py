@@ -203,3 +203,11 @@ def test_actions_have_their_help(action: str, capfd: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         stop()
     assert "RUN" in capfd.readouterr().out
+
+
+def test_the_page_explains_its_words(page: Page) -> None:
+    from directions.gallery.page import PARTS, TERMS
+
+    assert set(PARTS) <= set(TERMS)
+    for name, text in TERMS.items():
+        assert name in page.text and text in page.text

@@ -43,6 +43,26 @@ document.querySelector("#sort").addEventListener("change", (event) => {
   list.append(...cards);
 });
 """
+TERMS = {
+    "score": "How well a shift removes the background, from 0 to 1: "
+    "unbiased × the mean of evened × kept × bounded × √(structure × stable).",
+    "evened": "The share of the image's border that the shift brings to one colour, of what was "
+    "not of that colour before. Less than half counts as 0.",
+    "kept": "The share of samples whose mask is neither too small nor too large to be used.",
+    "bounded": "The share of the image's border that the mask leaves free.",
+    "structure": "How much of the object's pattern of light and dark remains after the shift: the "
+    "correlation of the pixels' lightness inside the mask, before and after.",
+    "stable": "How little the mask changes between three quarters of the shift and all of it: "
+    "their intersection over union.",
+    "unbiased": "1 less the correlation of the mask with the lightness of the original image. It "
+    "is low for a shift that only brightens, whose masks are whatever was dark.",
+    "area": "The share of the image's pixels that the mask covers; “masks 51 %” says the same.",
+    "shift": "The length of the step in the latent space, in standard deviations of the latents.",
+    "mask rule": "How a mask is made of the original and the shifted image.",
+    "reconstructor accuracy (RCA)": "How often the reconstructor tells from two images which of "
+    "the directions was taken between them. High means that directions differ visibly.",
+}
+"""What the words on the page mean."""
 PARTS = ("evened", "kept", "bounded", "structure", "stable", "unbiased", "area")
 
 
@@ -92,6 +112,7 @@ def write_gallery(
             summary=_summary(report),
             chart=calibration_chart(report["calibration"], report["chosen"]["magnitude"]),
             cards="\n".join(cards),
+            terms=_terms(),
             script=SCRIPT,
             script_hash=_hash(SCRIPT),
             version=escape(code_version()),
@@ -134,6 +155,14 @@ def _summary(report: Mapping[str, Any]) -> str:
         f'<th scope="col">best single: {column["index"]}</th></tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _terms() -> str:
+    """The glossary."""
+    rows = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in TERMS.items()
+    )
+    return f"<dl>{rows}</dl>"
 
 
 def _card(index: int, curve: Sequence[Candidate], strip: Strip, run: Path) -> str:
