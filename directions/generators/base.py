@@ -213,7 +213,11 @@ class ClassGenerator(NetworkGenerator):
 
 
 def truncated_normal(shape: tuple[int, ...], bound: float, rng: torch.Generator) -> Tensor:
-    """Standard normal numbers within ±``bound``, by the inverse of the distribution function."""
+    """Standard normal numbers within ±``bound``, by the inverse of the distribution function.
+
+    Not ``torch.nn.init.trunc_normal_``, whose algorithm differs between PyTorch's versions: a seed
+    must give the same latents with each of them.
+    """
     edge = math.erf(bound / math.sqrt(2))
     uniform = 2 * torch.rand(shape, generator=rng, dtype=torch.float64) - 1
     return (torch.erfinv(edge * uniform) * math.sqrt(2)).float()

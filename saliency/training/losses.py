@@ -48,6 +48,10 @@ def segmentation_loss(
     return LOSSES.find(kind).function(logits, target, weights).mean()
 
 
+# segmentation-models-pytorch's losses average over a batch and know no weights of single pixels,
+# which labels that may be wrong need
+
+
 def entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Binary cross-entropy of each image, its pixels weighted: (N,)."""
     values = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
