@@ -34,6 +34,7 @@ COMMANDS = {
     "self-train": "let a segmenter teach a new one on unlabelled photos",
     "eval": "score a segmenter on a benchmark",
     "predict": "segment photos",
+    "video": "cut the object out of a video",
     "serve": "cut-outs over HTTP, and a page for them",
     "run": "all of it in one go",
     "generator": "fetch, look at, convert, train generators; photos as latents",

@@ -1,0 +1,1 @@
+"""Videos: their frames read, cut out one by one without flicker, and written with their sound."""
