@@ -57,6 +57,7 @@ def test_a_form_and_a_raw_body_give_the_same_cut_out(client: TestClient) -> None
     assert form.content == raw.content
     assert form.headers["content-type"] == "image/png"
     assert 0 <= float(form.headers["x-confidence"]) <= 1
+    assert form.headers["x-model"] == "own"
     image = opened(form.content)
     assert (image.mode, image.size) == ("RGBA", (32, 24))
 
@@ -221,6 +222,7 @@ def test_health_metrics_and_interface(client: TestClient) -> None:
     health = client.get("/health").json()
     assert health["status"] == "ok"
     assert health["workers"] == 1
+    assert health["models"] == ["own", "default", "strict"]
     assert health["max_bytes"] == 3_000_000
     client.post("/api/remove", content=b"text")
     client.get("/no/such/page/17")

@@ -19,7 +19,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.config import code_version
-from saliency.inference.shipped import DEFAULT_MODEL, shipped
 from saliency.serving.limits import Admission
 from saliency.serving.metrics import Metrics
 from saliency.serving.openapi import openapi, reference_page
@@ -47,7 +46,7 @@ def make_pool(settings: ServeSettings) -> Pool:
         settings.processes,
         command(
             {
-                "model": settings.model or DEFAULT_MODEL,
+                "model": next(iter(settings.segmenters.values())),
                 "device": None if settings.device == "auto" else settings.device,
                 "threads": settings.threads,
                 "max_pixels": settings.max_pixels,
@@ -64,7 +63,7 @@ def make_app(settings: ServeSettings, pool: Pool, *, starts_pool: bool = True) -
         pool: who cuts.
         starts_pool: whether the application's lifespan is the pool's; else somebody else enters it.
     """
-    served = list(dict.fromkeys([settings.model or DEFAULT_MODEL, *shipped()]))
+    served = list(settings.segmenters)
     admission = Admission(settings.processes + settings.queue, settings.processes)
     metrics = Metrics(
         {
@@ -103,7 +102,7 @@ def make_app(settings: ServeSettings, pool: Pool, *, starts_pool: bool = True) -
         async with pool:
             yield
 
-    remove = Remove(settings, pool, admission, metrics, served)
+    remove = Remove(settings, pool, admission, metrics)
     reference = reference_page(settings, served).encode()
     routes = [
         Route(PATH, remove, methods=["GET", "POST"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -11,7 +12,6 @@ from pydantic import Field
 from data.config import StageConfig
 from saliency.cutting.settings import CutSettings
 from saliency.foundation.errors import UsageError
-from saliency.serving.settings import check_model
 
 LONGEST = 2048
 """Characters of a value; of the address of a photo for instance."""
@@ -105,22 +105,35 @@ class RemoveOptions(StageConfig):
             return _named("background", self.background)
         return None if self.bgc is None else _numbered(self.bgc)
 
-    def job(self, served: list[str], *, picture: bool) -> dict[str, Any]:
-        """Fields of a :class:`saliency.serving.workers.jobs.Job`.
+    def segmenter(self, served: Sequence[str]) -> str:
+        """Name of the segmenter that is meant.
 
         Args:
             served: names of the segmenters, the default first.
+
+        Raises:
+            UsageError: it is not served.
+        """
+        if self.model is None or (self.model in OF_REMBG and self.model not in served):
+            return served[0]
+        if self.model not in served:
+            raise UsageError(
+                f"`model` {self.model!r:.60}: not served here; valid are {', '.join(served)}"
+            )
+        return self.model
+
+    def job(self, folder: str, *, picture: bool) -> dict[str, Any]:
+        """Fields of a :class:`saliency.serving.workers.jobs.Job`.
+
+        Args:
+            folder: of the segmenter.
             picture: whether a background's picture came as a file.
 
         Raises:
             UsageError: an option that cannot be.
         """
-        name = self.model
-        if name is None or (name in OF_REMBG and name not in served):
-            name = served[0]
-        check_model(name, served)
         return {
-            "model": name,
+            "model": folder,
             "quality": self.quality,
             "cut": asdict(self.cut()),
             "background": "picture" if picture else self.ground(),

@@ -46,7 +46,6 @@ class Remove:
         pool: who does the work.
         admission: who is let in.
         metrics: where it is counted.
-        served: names of the segmenters, the default first.
     """
 
     def __init__(
@@ -55,10 +54,9 @@ class Remove:
         pool: Pool,
         admission: Admission,
         metrics: Metrics,
-        served: list[str],
     ) -> None:
         self.settings, self.pool, self.admission = settings, pool, admission
-        self.metrics, self.served = metrics, served
+        self.metrics, self.segmenters = metrics, settings.segmenters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arriving = Arriving(receive)
@@ -93,7 +91,9 @@ class Remove:
         body = await _until(start_by, self._body(request), Refused(408, slow))
         try:
             picture = body.picture is not None
-            job = read_options(body.fields).job(self.served, picture=picture)
+            options = read_options(body.fields)
+            name = options.segmenter(list(self.segmenters))
+            job = options.job(self.segmenters[name], picture=picture)
         except SaliencyError as error:
             raise Refused(400, str(error)) from None
         files = [body.photo] if body.picture is None else [body.photo, body.picture]
@@ -103,7 +103,7 @@ class Remove:
             raise Refused(answer.header["status"], answer.header["error"], again)
         headers = {
             "X-Confidence": str(answer.header["confidence"]),
-            "X-Model": job["model"] if job["model"] in self.served[1:] else self.served[0],
+            "X-Model": name,
             "Cache-Control": "no-store",
         }
         return Response(answer.blobs[0], 200, headers, "image/png")

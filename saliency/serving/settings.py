@@ -7,9 +7,11 @@ import os
 from pydantic import Field, field_validator
 
 from data.config import StageConfig
-from saliency.foundation.errors import UsageError
+from saliency.inference.shipped import DEFAULT_MODEL, WEIGHTS, shipped
 
 MEGA = 1_000_000
+OWN = "own"
+"""What clients call a segmenter that does not come with the package."""
 
 
 class ServeSettings(StageConfig):
@@ -67,6 +69,14 @@ class ServeSettings(StageConfig):
         return 1 if self.device == "cuda" else max(1, min(4, _cores()))
 
     @property
+    def segmenters(self) -> dict[str, str]:
+        """Name to folder of what is served, the default first; clients learn of no folder."""
+        folders = {name: str(WEIGHTS / name) for name in shipped()}
+        model = self.model or DEFAULT_MODEL
+        name = model if model in folders else OWN
+        return {name: folders.get(name, model), **folders}
+
+    @property
     def threads(self) -> int:
         """Threads of a worker: all workers together have the machine's cores."""
         return max(1, _cores() // self.processes)
@@ -77,13 +87,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def check_model(name: str, served: list[str]) -> None:
-    """Refuse a segmenter that is not served.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if name not in served:
-        raise UsageError(f"`model` {name!r:.60}: not served here; valid are {', '.join(served)}")
