@@ -2,10 +2,12 @@
 
     python benchmarks/confidence.py benchmark ECSSD
     python benchmarks/confidence.py composites OBJECTS PHOTOS
+    python benchmarks/confidence.py --below 0.6 benchmark ECSSD --every 5
 
 Prints the area under the ROC curve for "IoU below 0.3" (mask: map >= 0.5): how often a photo with a
 better mask has the higher confidence, of all pairs of one with such a mask and one without. Beside
-it simpler measures on the same maps, and how wrong the least confident tenth is.
+it simpler measures on the same maps, and how wrong the least confident tenth is. With `--below`,
+what a warning below that confidence is worth.
 `composites` is what the formula was chosen by: see refinement.py.
 """
 
@@ -29,6 +31,8 @@ from saliency.refinement.registry import refine
 Map = NDArray[np.float32]
 WRONG = 0.3
 """IoU below which a mask is wrong."""
+POOR = 0.5
+"""IoU below which a warning would be right."""
 
 
 def area_under_curve(scores: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
@@ -57,7 +61,7 @@ def pairs_of(
     arguments: argparse.Namespace,
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     if arguments.source == "benchmark":
-        for pair in find_pairs(arguments.folder):
+        for pair in find_pairs(arguments.folder)[:: arguments.every]:
             yield to_rgb(pair.image), read_mask(pair.mask) >= 0.5
     else:
         yield from composites(arguments.objects, arguments.photos, arguments.count, seed=1)
@@ -81,15 +85,28 @@ def measure(segmenter: Segmenter, arguments: argparse.Namespace) -> None:
             f"rank correlation with IoU {spearmanr(column, iou)[0]:.3f}  "
             f"least confident tenth: mean IoU {iou[least].mean():.3f}"
         )
+    if arguments.below is not None:
+        say_warnings(iou, table[:, 0] < arguments.below)
+
+
+def say_warnings(iou: NDArray[np.float64], warned: NDArray[np.bool_]) -> None:
+    poor = iou < POOR
+    print(
+        f"{warned.sum()} warnings: mean IoU {iou[warned].mean():.3f}, of the rest "
+        f"{iou[~warned].mean():.3f}; {(warned & poor).sum()} of the {poor.sum()} photos with "
+        f"IoU < {POOR} are among them"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default", help="segmenter")
     parser.add_argument("--refine", default="none", help="of the masks that are judged")
+    parser.add_argument("--below", type=float, help="confidence below which to warn")
     sources = parser.add_subparsers(dest="source", required=True)
     source = sources.add_parser("benchmark")
     source.add_argument("folder", type=Path)
+    source.add_argument("--every", type=int, default=1, metavar="N", help="every Nth photo only")
     source = sources.add_parser("composites")
     source.add_argument("objects", type=Path)
     source.add_argument("photos", type=Path)

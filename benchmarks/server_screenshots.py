@@ -22,7 +22,7 @@ from skimage import data
 
 PATIENCE = 300_000
 """Milliseconds."""
-DESK, PHONE = (1100, 760), (360, 1320)
+DESK, PHONE = (1200, 1130), (360, 1320)
 
 
 def write_photos(folder: Path) -> list[Path]:
@@ -67,8 +67,6 @@ def main() -> None:
             )
             url = f"http://127.0.0.1:{server.port}"
             page = take(browser, url, DESK, "light", photos)
-            page.locator("#results").scroll_into_view_if_needed()
-            page.evaluate("scrollTo(0, document.querySelector('#settings').offsetTop - 20)")
             save(page, out / "server-page.webp")
             page = take(browser, url, PHONE, "dark", photos[2:3])
             page.check("[name=background][value=colour]")

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from conftest import Outcome
 
 pytest.importorskip("starlette")
 pytest.importorskip("python_multipart")
@@ -13,6 +14,7 @@ pytest.importorskip("httpx2")
 
 from starlette.testclient import TestClient
 
+from saliency.cli import serve
 from saliency.foundation.errors import UsageError
 from saliency.serving import limits
 from saliency.serving.app import make_app
@@ -192,3 +194,16 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
 def test_impossible_settings(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=name):
         ServeSettings.build({name: value})
+
+
+def test_a_missing_extra_is_named(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else name)
+    line = run("serve", "--port", "0").complaint(2)
+    assert 'uvicorn; pip install "latent-saliency[serve]"' in line
+
+
+def test_impossible_options_of_the_command(run: Callable[..., Outcome]) -> None:
+    assert "--port" in run("serve", "--port", "70000").complaint(2)
+    assert "origin" in run("serve", "--cors", "shop.example").complaint(2)
