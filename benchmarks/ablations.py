@@ -37,7 +37,7 @@ from saliency.training.cutouts import load_cutouts
 FIRST = "all"
 PAIRS_CUT = "--cutouts OBJECTS PAIRS"
 DENSE_CRF = "dense CRF as sharpener"
-SHARPENERS.register(Sharpener(DENSE_CRF, dense_crf))  # here, where worker processes come by as well
+SHARPENERS.register(Sharpener("dense-crf", dense_crf))
 ROWS: dict[str, dict[str, object]] = {
     FIRST: {},
     "--evidence none": {"evidence": "none"},
@@ -64,7 +64,7 @@ ROWS: dict[str, dict[str, object]] = {
     "--sizes 224": {"sizes": "224"},
     "--sizes 320": {"sizes": "320"},
     PAIRS_CUT: {},
-    DENSE_CRF: {},
+    DENSE_CRF: {"sharpen": "dense-crf"},
     "--rounds 2": {"rounds": 2},
     "--rounds 2 --keep 0.4,0.7": {"rounds": 2, "keep": "0.4,0.7"},
     "--rounds 2 --sizes 64,96": {"rounds": 2, "sizes": "64,96"},
@@ -90,8 +90,6 @@ def trained(
         "workers": 1,
     }
     config = SelfTrainConfig.build({**short, **ROWS[row]})
-    if row == DENSE_CRF:
-        config = config.model_copy(update={"sharpen": DENSE_CRF})
     if row == PAIRS_CUT:
         material = replace(material, cutouts=material.cutouts + load_cutouts([arguments.pairs]))
     out = arguments.out / row.strip("-").replace(" ", "-")

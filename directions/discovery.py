@@ -280,7 +280,8 @@ def _refined(
     candidates: list[Candidate],
 ) -> list[Tensor]:
     """The best columns after refinement, whose loss is about a background that goes white."""
-    if config.refine == "off" or config.mask_rule not in ("intensity", "auto"):
+    rules = [MASK_RULES.find(name) for name in _rules(config)]
+    if config.refine == "off" or not any(rule.background == "white" for rule in rules):
         return []
     starts = candidates[:REFINED_STARTS] if config.refine_steps else []
     return [

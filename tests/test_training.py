@@ -193,7 +193,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_lite0_weights_are_those_of_the_package() -> None:
     encoder = build_network(SegmenterConfig(LITE0)).get_submodule("encoder")
     load_imagenet_weights(encoder, LITE0)
-    file = Path(encoders._wheel_file(LITE0))
+    file = Path(encoders.weights_file(encoders.ENCODERS[LITE0]))
     source = list(torch.load(file, map_location="cpu", weights_only=True).values())
     loaded = list(encoder.state_dict().values())
     assert (len(source), len(loaded)) == (296, 288)

@@ -16,7 +16,7 @@ def test_sizes_are_multiples_of_32_around_the_segmenters_own() -> None:
     assert get_views("default").sizes(320) == [320]
     assert get_views("best").sizes(320) == [320, 448]
     assert get_views("fast").sizes(32) == [32]
-    with pytest.raises(saliency.SaliencyError, match="valid are fast, default, best"):
+    with pytest.raises(saliency.SaliencyError, match="valid: fast, default, best"):
         get_views("great")
 
 
@@ -36,7 +36,7 @@ def test_best_is_the_mean_over_sizes_and_mirror_images(tiny_model: Path) -> None
     segmenter = Segmenter.from_pretrained(tiny_model, "cpu")
     photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     mirrored = np.ascontiguousarray(photo[:, ::-1])
-    views = Views((1.0,), mirrored=True)
+    views = Views("mirrored", (1.0,), mirrored=True)
     found = averaged_map(segmenter.network_map, photo, views, 64)
     expected = (segmenter.network_map(photo) + segmenter.network_map(mirrored)[:, ::-1]) / 2
     np.testing.assert_allclose(found, expected, atol=1e-6)

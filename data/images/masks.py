@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -68,12 +69,18 @@ class MaskRule:
             the images that it needs, since each costs a pass of the generator.
         threshold: by default.
         histogram_peaks: peaks that the filters ask of the shifted image's histogram by default.
+        background: what a shift that serves the rule does to the background. ``white``: it turns
+            it white, towards which a direction can be refined by gradient; ``dark``: it darkens it;
+            ``other``: neither of them.
+        summary: where the object is, a few words for help texts.
     """
 
     name: str
     function: Callable[[Images, float], Tensor]
     threshold: float
     histogram_peaks: int = 0
+    background: Literal["white", "dark", "other"] = "other"
+    summary: str = ""
 
 
 def _by_intensity(images: Images, threshold: float) -> Tensor:
@@ -92,11 +99,24 @@ MASK_RULES: Registry[MaskRule] = Registry(
     MaskRule,
     "latent_saliency.mask_rules",
     (
-        MaskRule("intensity", _by_intensity, 0.95),
-        MaskRule("difference", _by_difference, 0.6),
-        MaskRule("lighting", _by_lighting, 0.0, histogram_peaks=2),
+        MaskRule(
+            "intensity",
+            _by_intensity,
+            0.95,
+            background="white",
+            summary="where the shifted image is darker than white",
+        ),
+        MaskRule("difference", _by_difference, 0.6, summary="where shifts both ways differ little"),
+        MaskRule(
+            "lighting",
+            _by_lighting,
+            0.0,
+            histogram_peaks=2,
+            background="dark",
+            summary="where the shift makes the image lighter",
+        ),
     ),
-    option="mask_rule",
+    reserved=("auto", "direction"),
 )
 """All mask rules by name; other packages add theirs by ``MASK_RULES.register(MaskRule(...))``, or
 as an entry point of the group ``latent_saliency.mask_rules``."""

@@ -195,7 +195,7 @@ class BackgroundScorer:
         if self.formula == "affine":
             return affine_gain(self.originals, shifted)
         first, second = self.originals, shifted
-        if rule == "lighting":  # there the background darkens: the negatives' brightens
+        if MASK_RULES.find(rule).background == "dark":  # that of the negatives turns white
             first, second = -first, -second
         return 1 - exp(-max(0.0, edge_objective(first, second).item()))
 

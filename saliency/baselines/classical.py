@@ -32,10 +32,12 @@ class Baseline:
     Attributes:
         name: for ``--method``.
         function: from a photo, uint8 (H, W, 3), to a map, float32 (H, W) in [0, 1].
+        summary: what it is, a few words for help texts.
     """
 
     name: str
     function: Callable[[Photo], SaliencyMap]
+    summary: str = ""
 
     def __call__(self, photo: Photo) -> SaliencyMap:
         """The saliency map of a photo."""
@@ -139,11 +141,11 @@ BASELINES: Registry[Baseline] = Registry(
     Baseline,
     "latent_saliency.baselines",
     (
-        Baseline("centre", centre_prior),
-        Baseline("frequency-tuned", frequency_tuned),
-        Baseline("spectral-residual", spectral_residual),
-        Baseline("rbd", rbd),
-        Baseline("grabcut-box", grabcut_box),
+        Baseline("centre", centre_prior, "a Gaussian in the middle"),
+        Baseline("frequency-tuned", frequency_tuned, "distance from the mean colour"),
+        Baseline("spectral-residual", spectral_residual, "what stands out in the spectrum"),
+        Baseline("rbd", rbd, "robust background detection"),
+        Baseline("grabcut-box", grabcut_box, "GrabCut from a box, without a map"),
     ),
     option="method",
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from saliency.cli import compare
-from saliency.cli.shared.options import add_json, report, say
+from saliency.cli.shared.options import add_json, escaped, report, say
 from saliency.foundation.errors import UsageError
 
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from eval.protocols import PROTOCOLS
     from saliency.baselines.classical import BASELINES
+    from saliency.inference.views import QUALITIES
     from saliency.refinement.registry import REFINERS
 
     parser.add_argument(
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--method",
         metavar="NAME",
-        help=f"score a baseline instead: {', '.join(BASELINES)}",
+        help=f"score a baseline without learning instead; {escaped(BASELINES.explained())}",
     )
     parser.add_argument(
         "--protocol",
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--quality",
-        choices=("fast", "default", "best"),
+        choices=tuple(QUALITIES),
         help="how thoroughly the segmenter looks at photos, see `saliency predict --help`",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saliency.cli.shared.cutting import add_cut_arguments, read_cut
-from saliency.cli.shared.options import add_json, report
+from saliency.cli.shared.options import add_json, escaped, report
 from saliency.cli.shared.process import say_skipped
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ expected accuracy. It is computed from the network's own map, before --refine an
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from saliency.inference.views import QUALITIES
     from saliency.refinement.registry import REFINERS
 
     parser.epilog = f"{EPILOG} {parser.epilog or ''}"
@@ -51,13 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refine",
         choices=tuple(REFINERS),
-        help="bring masks to the photo's edges (default: as the segmenter's config.json says)",
+        help=f"bring masks to the photo's edges; {escaped(REFINERS.explained())} (default: as the "
+        "segmenter's config.json says)",
     )
     parser.add_argument(
         "--quality",
-        choices=("fast", "default", "best"),
+        choices=tuple(QUALITIES),
         default="default",
-        help="fast: the network sees photos smaller; best: at two sizes and mirrored as well",
+        help=f"how thoroughly photos are looked at; {escaped(QUALITIES.explained())}",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_json(parser)

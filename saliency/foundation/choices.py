@@ -1,14 +1,17 @@
 """Options whose valid values are the names of an open list, for typed configs.
 
 ``Annotated[str, Choice(lambda: REFINERS)]`` is a pydantic field that takes the names that the list
-has when a value is checked, so that a name which another package added is valid as well.
+has when a value is checked, so that a name which another package added is valid as well. The help
+of the command line says what the list knows about each name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from saliency.foundation.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,14 @@ class Choice:
     """The valid values of an option.
 
     Attributes:
-        registered: gives the names of an open list.
-        others: further values, such as ``none``.
+        registered: gives the open list.
+        others: further values, such as ``auto``.
+        only: whether these values alone are valid; otherwise they are examples for the help.
     """
 
-    registered: Callable[[], Iterable[str]]
+    registered: Callable[[], Registry[Any]]
     others: tuple[str, ...] = ()
+    only: bool = True
 
     def names(self) -> tuple[str, ...]:
         """All valid values, in the order in which messages list them."""
@@ -33,7 +38,7 @@ class Choice:
         Raises:
             ValueError: it is not; the message lists the valid ones.
         """
-        if value not in self.names():
+        if self.only and value not in self.others and value not in self.registered():
             raise ValueError(f"unknown; valid: {', '.join(self.names())}")
         return value
 

@@ -34,24 +34,32 @@ class Registry(Mapping[str, T], Generic[T]):
     is not there yet. One that cannot be loaded is left out with a warning that names it.
 
     Args:
-        kind: the class of the things. In messages, its name in lower case is what they are called.
+        kind: the class of the things. In messages, the words of its name are what they are called,
+            for instance ``mask rule`` for ``MaskRule``.
         group: the group of entry points.
         things: those that are there from the beginning.
         option: the parameter that takes such a name; by default it is called as the things are.
+        reserved: other values of that parameter, which no thing can have as its name.
     """
 
     def __init__(
-        self, kind: type[T], group: str, things: Sequence[T] = (), *, option: str | None = None
+        self,
+        kind: type[T],
+        group: str,
+        things: Sequence[T] = (),
+        *,
+        option: str | None = None,
+        reserved: Sequence[str] = (),
     ) -> None:
-        self.kind, self.group = kind, group
-        self.option = option or self.label
+        self.kind, self.group, self.reserved = kind, group, tuple(reserved)
+        self.option = option or self.label.replace(" ", "_")
         self._things = {thing.name: thing for thing in things}
         self._complete = False
 
     @property
     def label(self) -> str:
         """What one of the things is called in messages, for instance ``metric``."""
-        return self.kind.__name__.lower()
+        return re.sub(r"\B([A-Z])", r" \1", self.kind.__name__).lower()
 
     def register(self, thing: T) -> T:
         """Add a thing under its own name.
@@ -63,7 +71,8 @@ class Registry(Mapping[str, T], Generic[T]):
             The thing itself.
 
         Raises:
-            InputError: it is of another class, the name is taken, or the name has other characters.
+            InputError: it is of another class, the name has other characters, or the name is
+                reserved or that of a thing that is not equal to this one.
         """
         if not isinstance(thing, self.kind):
             raise InputError(
@@ -74,7 +83,12 @@ class Registry(Mapping[str, T], Generic[T]):
             raise InputError(
                 f"{self.label} {thing.name!r}: the name must consist of letters, digits, _ and -"
             )
-        if self._things.get(thing.name, thing) is not thing:
+        if thing.name in self.reserved:
+            raise InputError(
+                f"{self.label} {thing.name!r}: this word has a meaning of its own for "
+                f"`{self.option}`; choose another name"
+            )
+        if self._things.get(thing.name, thing) != thing:
             raise InputError(
                 f"{self.label} {thing.name!r}: there is one of that name already; choose another "
                 "name"
@@ -102,6 +116,19 @@ class Registry(Mapping[str, T], Generic[T]):
             raise UsageError(
                 f"`{self.option}` {name!r}: unknown; valid: {', '.join(self)}"
             ) from None
+
+    def explained(self) -> str:
+        """The names with the ``summary`` of each thing that has one, for help texts.
+
+        Returns:
+            For instance ``iou: cross-entropy and soft IoU; bce: cross-entropy alone``.
+        """
+        summaries = {name: getattr(thing, "summary", "") for name, thing in self.items()}
+        return "; ".join(f"{name}: {summary}" for name, summary in summaries.items() if summary)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a thing of that name; what is no text is the name of nothing."""
+        return isinstance(name, str) and super().__contains__(name)
 
     def __getitem__(self, name: str) -> T:
         if name not in self._things:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.foundation.errors import UsageError
+from saliency.foundation.registry import Registry
 
 Photo = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -23,24 +23,39 @@ class Views:
     """What the network sees of a photo.
 
     Attributes:
+        name: the quality, for ``quality`` and ``--quality``.
         scales: shortest sides, as multiples of the segmenter's own size.
         mirrored: whether it sees the mirror image as well.
+        summary: what it is, a few words for help texts.
     """
 
+    name: str
     scales: tuple[float, ...]
     mirrored: bool = False
+    summary: str = ""
 
     def sizes(self, size: int) -> list[int]:
         """Shortest sides in pixels, multiples of 32, for a segmenter of this size."""
         return [max(32, round(scale * size / 32) * 32) for scale in self.scales]
 
 
-QUALITIES: dict[str, Views] = {
-    "fast": Views((0.7,)),
-    "default": Views((1.0,)),
-    "best": Views((1.0, 1.4), mirrored=True),
-}
-"""Half of the arithmetic, the segmenter as it is, and six times as much."""
+QUALITIES: Registry[Views] = Registry(
+    Views,
+    "latent_saliency.qualities",
+    (
+        Views("fast", (0.7,), summary="the network sees photos smaller, in half the time"),
+        Views("default", (1.0,), summary="it sees them once, at the segmenter's own size"),
+        Views(
+            "best",
+            (1.0, 1.4),
+            mirrored=True,
+            summary="it sees them at two sizes and mirrored as well, in six times the time",
+        ),
+    ),
+    option="quality",
+)
+"""All qualities by name; other packages add theirs by ``QUALITIES.register(Views(...))``, or as an
+entry point of the group ``latent_saliency.qualities``."""
 
 
 def get_views(quality: str) -> Views:
@@ -49,9 +64,7 @@ def get_views(quality: str) -> Views:
     Raises:
         UsageError: unknown; lists the valid names.
     """
-    if quality not in QUALITIES:
-        raise UsageError(f"`quality` {quality!r}: unknown; valid are {', '.join(QUALITIES)}")
-    return QUALITIES[quality]
+    return QUALITIES.find(quality)
 
 
 def averaged_map(

@@ -15,6 +15,8 @@ GRABCUT_SIDE = 160
 """Shortest side, in pixels, at which GrabCut works at most."""
 GRABCUT_PIXELS = 25
 """GrabCut fits five colours to each side; with fewer pixels than this, there is nothing to fit."""
+GRABCUT_SUMMARY = "the mean of the map and its GrabCut, a mask cut by colour models"
+"""What ``grabcut`` means, for maps that are refined and for labels that are sharpened."""
 
 
 def grabcut_mask(
@@ -82,10 +84,10 @@ def grabcut_mask_fine(photo: Photo, saliency_map: Map) -> Map:
 
 
 def grabcut(photo: Photo, saliency_map: Map) -> Map:
-    """The mean of the map and its :func:`grabcut_mask`: the cut's mask, with the map's own doubts.
+    """The map :func:`averaged` with its :func:`grabcut_mask`.
 
-    One iteration, since users wait for it. Outlines in large photos follow the photo by a narrow
-    :func:`guided` filter.
+    The cut takes one iteration, since users wait for it. Outlines in large photos follow the photo
+    by a narrow :func:`guided` filter.
 
     Args:
         photo: uint8 (H, W, 3).
@@ -100,7 +102,20 @@ def grabcut(photo: Photo, saliency_map: Map) -> Map:
     cut = grabcut_mask(photo, saliency_map, iterations=1)
     if min(photo.shape[:2]) > GUIDED_SIDE:
         cut = guided(photo, cut, radius=2 / GRABCUT_SIDE, epsilon=1e-4)
-    return np.asarray((none(photo, saliency_map) + cut) / 2, np.float32)
+    return averaged(none(photo, saliency_map), cut)
+
+
+def averaged(saliency_map: Map, cut: Map) -> Map:
+    """The mean of a map and its cut: the outline of the cut, with the map's own doubts.
+
+    Args:
+        saliency_map: float32 (H, W) in [0, 1].
+        cut: float32 (H, W) in [0, 1].
+
+    Returns:
+        float32 (H, W) in [0, 1].
+    """
+    return np.asarray((saliency_map + cut) / 2, np.float32)
 
 
 def seeded_grabcut(pixels: Photo, labels: Photo, iterations: int, seed: int) -> None:

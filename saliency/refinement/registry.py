@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from saliency.foundation.registry import Registry
 from saliency.refinement.bilateral import bilateral
-from saliency.refinement.grabcut import grabcut
+from saliency.refinement.grabcut import GRABCUT_SUMMARY, grabcut
 from saliency.refinement.guided import guided
 from saliency.refinement.unrefined import Map, Photo, none
 
@@ -28,11 +28,13 @@ class Refiner:
             resolution, to a map, float32 (H, W) in [0, 1].
         moves_outlines: whether it moves outlines farther than the width of their blur; cut-outs
             then begin with its map.
+        summary: what its map is, a few words for help texts.
     """
 
     name: str
     function: Callable[[Photo, Map], Map]
     moves_outlines: bool = False
+    summary: str = ""
 
     def __call__(self, photo: Photo, saliency_map: Map) -> Map:
         """Refine a map.
@@ -47,10 +49,15 @@ REFINERS: Registry[Refiner] = Registry(
     Refiner,
     "latent_saliency.refiners",
     (
-        Refiner("none", none),
-        Refiner("guided", guided),
-        Refiner("bilateral", bilateral, moves_outlines=True),
-        Refiner("grabcut", grabcut, moves_outlines=True),
+        Refiner("none", none, summary="the map itself, enlarged"),
+        Refiner("guided", guided, summary="the guided filter's map"),
+        Refiner(
+            "bilateral",
+            bilateral,
+            moves_outlines=True,
+            summary="the map of the fast bilateral solver",
+        ),
+        Refiner("grabcut", grabcut, moves_outlines=True, summary=GRABCUT_SUMMARY),
     ),
     option="refine",
 )

@@ -33,7 +33,7 @@ from saliency.foundation.images import to_rgb
 from saliency.foundation.registry import Registry
 from saliency.inference.segmenter import Segmenter
 from saliency.refinement.bilateral import bilateral
-from saliency.refinement.grabcut import grabcut_mask, grabcut_mask_fine
+from saliency.refinement.grabcut import GRABCUT_SUMMARY, averaged, grabcut_mask, grabcut_mask_fine
 from saliency.refinement.guided import guided
 from saliency.refinement.resizing import bounded, resized
 from saliency.self_training.activation import ActivationMaps
@@ -58,27 +58,36 @@ class Sharpener:
     Attributes:
         name: for ``sharpen`` and ``--sharpen``.
         function: from a photo, uint8 (H, W, 3), and a map, float32 (H, W) in [0, 1], to what is
-            averaged with the map: a map of the same kind, or a mask of 0 and 1.
+            averaged with the map: a map of the same kind, or a mask of 0 and 1. Worker processes
+            import it by its name, so that it is a function of a module.
+        summary: what the label is, a few words for help texts.
     """
 
     name: str
     function: Callable[[NDArray[np.uint8], Map], Map]
+    summary: str = ""
 
 
 SHARPENERS: Registry[Sharpener] = Registry(
     Sharpener,
     "latent_saliency.sharpeners",
     (
-        Sharpener("grabcut", grabcut_mask),
-        Sharpener("grabcut-fine", grabcut_mask_fine),
-        Sharpener("guided", guided),
-        Sharpener("bilateral", bilateral),
+        Sharpener("grabcut", grabcut_mask, GRABCUT_SUMMARY),
+        Sharpener(
+            "grabcut-fine",
+            grabcut_mask_fine,
+            "the mean of the map and a cut at twice the resolution that stays closer to it",
+        ),
+        Sharpener("guided", guided, "the mean of the map and the guided filter's map"),
+        Sharpener("bilateral", bilateral, "the mean of the map and that of the bilateral solver"),
     ),
     option="sharpen",
+    reserved=("none",),
 )
 """All sharpeners by name; other packages add theirs by ``SHARPENERS.register(Sharpener(...))``, or
-as an entry point of the group ``latent_saliency.sharpeners``. As of refiners, "grabcut" is the mean
-of the map and its cut; the cut takes two iterations here, since nobody waits for it."""
+as an entry point of the group ``latent_saliency.sharpeners``. As among refiners, ``grabcut`` is the
+mean of the map and its cut (:func:`saliency.refinement.grabcut.averaged`); the cut takes two
+iterations here, since nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +172,10 @@ def combined(first: Map, second: Map) -> Map:
 def sharpened(pixels: NDArray[np.uint8], probabilities: Map, how: str) -> tuple[Map, float]:
     """The map averaged with what a sharpener makes of it, and how far the two agree (their IoU)."""
     cut = SHARPENERS.find(how).function(pixels, probabilities)
-    found, object_ = cut >= 0.5, probabilities >= 0.5
-    union = int((found | object_).sum())
-    agreement = int((found & object_).sum()) / union if union else 0.0
-    return ((cut + probabilities) / 2).astype(np.float32), agreement
+    after, before = cut >= 0.5, probabilities >= 0.5
+    union = int((after | before).sum())
+    agreement = int((after & before).sum()) / union if union else 0.0
+    return averaged(probabilities, cut), agreement
 
 
 def certainty(probabilities: Map) -> float:
@@ -223,10 +232,12 @@ def label_photo(
 _worker: tuple[Labeller, Segmenter, ActivationMaps | None]
 
 
-def _start(labeller: Labeller) -> None:
+def _start(labeller: Labeller, sharpener: Sharpener | None) -> None:
     """One thread a process: the same arithmetic, and so the same labels, however many there are."""
     global _worker
     end_with_parent()
+    if sharpener is not None:  # a user's program may have added it, which runs in no worker
+        SHARPENERS.register(sharpener)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     teacher = Segmenter.from_pretrained(labeller.teacher, labeller.device)
@@ -283,7 +294,8 @@ def _labelled(
 ) -> tuple[list[PseudoLabel], list[str]]:
     labels: list[PseudoLabel] = []
     skipped: list[str] = []
-    pool = ProcessPoolExecutor(max(workers, 1), get_context("spawn"), _start, (labeller,))
+    start = labeller, None if labeller.sharpen == "none" else SHARPENERS.find(labeller.sharpen)
+    pool = ProcessPoolExecutor(max(workers, 1), get_context("spawn"), _start, start)
     with pool, progress(len(photos), unit="photo", label="label") as bar:
         for path, part in _shards(photos, out):
             if path.exists():

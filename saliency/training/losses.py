@@ -20,7 +20,7 @@ class Loss:
 
     Attributes:
         name: for ``loss`` and ``--loss``.
-        summary: what it is, a few words.
+        summary: what it is, a few words for help texts.
         function: from logits (N, H, W), targets (N, H, W) in [0, 1] and the weight of each pixel
             (N, H, W) in [0, 1] to the loss of each image (N,).
     """
@@ -93,7 +93,6 @@ LOSSES: Registry[Loss] = Registry(
 """All losses by name; other packages add theirs by ``LOSSES.register(Loss(...))``, or as an entry
 point of the group ``latent_saliency.losses``."""
 LossName = Annotated[str, Choice(lambda: LOSSES)]
-LOSS_HELP = "; ".join(f"{loss.name}: {loss.summary}" for loss in LOSSES.values())
 
 
 def outline_weights(target: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field
 from data.config import StageConfig
 from data.images.augment import Strength
 from saliency.baselines.prior import PRIOR_HELP, Prior
-from saliency.training.losses import LOSS_HELP, LossName
+from saliency.training.encoders import LITE0, EncoderName
+from saliency.training.losses import LossName
 
 
 def _five_widths(value: Any) -> Any:
@@ -42,8 +43,10 @@ Scales = Annotated[tuple[int, ...], BeforeValidator(_sides)]
 class StudentConfig(StageConfig):
     """Options of every network that is trained, on pairs or on pseudo-labels."""
 
-    encoder: str = Field(
-        "tu-tf_efficientnet_lite0", description="name of the encoder in segmentation-models-pytorch"
+    encoder: EncoderName = Field(
+        LITE0,
+        description="name of the encoder in segmentation-models-pytorch; pretrained weights are "
+        "there for the following",
     )
     encoder_weights: Literal["imagenet", "none"] = Field(
         "imagenet",
@@ -60,7 +63,7 @@ class StudentConfig(StageConfig):
         description="sides in pixels; each step draws one of them and resizes its batch to it, so "
         "that one network serves all sizes; default: the training images' side",
     )
-    loss: LossName = Field("iou", description=LOSS_HELP)
+    loss: LossName = Field("iou", description="loss that training minimises")
     texture: float = Field(
         0.0,
         ge=0,

@@ -98,11 +98,20 @@ def say(text: str) -> None:
         print(printable_lines(text).encode(encoding, "backslashreplace").decode(encoding))
 
 
+def escaped(text: str) -> str:
+    """A help text as argparse wants it, for which ``%`` begins a placeholder."""
+    return text.replace("%", "%%")
+
+
+def _open_list(field: FieldInfo) -> Choice | None:
+    return next((mark for mark in field.metadata if isinstance(mark, Choice)), None)
+
+
 def _choices(field: FieldInfo) -> tuple[Any, ...]:
     """The values of an option that takes one of a list, an open one or a fixed one."""
-    for mark in field.metadata:
-        if isinstance(mark, Choice):
-            return mark.names()
+    choice = _open_list(field)
+    if choice is not None:
+        return choice.names() if choice.only else ()
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
@@ -117,5 +126,7 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _help(field: FieldInfo) -> str:
-    text = (field.description or "").replace("%", "%%")
+    choice = _open_list(field)
+    explained = "" if choice is None else choice.registered().explained()
+    text = escaped("; ".join(part for part in (field.description, explained) if part))
     return text if field.default is None else f"{text} (default: {field.default})"
