@@ -5,19 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from conftest import Outcome
 from PIL import Image
+from planted import make_generator
 
 import saliency
 from data.images.masks import MASK_RULES, MaskRule
+from directions.discovery import _refined
 from directions.generators import FAMILIES
+from directions.scoring.background import Candidate
 from saliency.baselines.classical import BASELINES, Baseline
-from saliency.foundation.errors import UsageError
+from saliency.foundation.errors import InputError, UsageError
+from saliency.refinement.grabcut import averaged, grabcut_mask
 from saliency.refinement.registry import REFINERS, Refiner
-from saliency.self_training.labelling import SHARPENERS, Sharpener, label_photo
+from saliency.self_training.labelling import SHARPENERS, Sharpener, label_photo, sharpened
 from saliency.training.encoders import ENCODERS, Encoder, check_encoder
 from saliency.training.losses import LOSSES, Loss, entropy, segmentation_loss
 
@@ -118,3 +123,42 @@ def test_stages_use_them(tiny_model: Path, planted: Any) -> None:
     with pytest.raises(UsageError, match="encoder_weights"):
         check_encoder("resnet34", "imagenet")
     check_encoder("resnet18", "imagenet")  # the added one's package is asked for when it is used
+
+
+def test_names_that_would_mislead_are_refused() -> None:
+    with pytest.raises(InputError, match="mask rule 'auto': this word has a meaning of its own"):
+        MASK_RULES.register(MaskRule("auto", darker, 0.3))
+    with pytest.raises(InputError, match="refiner 'grabcut': there is one of that name already"):
+        REFINERS.register(Refiner("grabcut", inverted))
+    REFINERS.register(replace(REFINERS["grabcut"]))  # an equal one does no harm
+
+
+def test_a_value_that_is_no_text_is_no_name() -> None:
+    assert ["intensity"] not in MASK_RULES
+    with pytest.raises(UsageError, match="`mask_rule` 3: unknown; valid: intensity, diff"):
+        saliency.SynthConfig(mask_rule=3)
+
+
+def test_grabcut_is_one_notion_for_maps_and_labels() -> None:
+    photo = np.full((60, 80, 3), 30, np.uint8)
+    photo[15:45, 20:60] = (220, 160, 40)
+    vague = np.zeros((60, 80), np.float32)
+    vague[18:48, 23:63] = 1
+    vague = cv2.GaussianBlur(vague, (0, 0), 6)
+    label, _ = sharpened(photo, vague, "grabcut")
+    np.testing.assert_array_equal(label, averaged(vague, grabcut_mask(photo, vague)))
+    refined = REFINERS["grabcut"](photo, vague)
+    np.testing.assert_array_equal(
+        refined, averaged(vague, grabcut_mask(photo, vague, iterations=1))
+    )
+    assert REFINERS["grabcut"].summary == SHARPENERS["grabcut"].summary
+
+
+def test_directions_are_refined_for_rules_of_white_backgrounds() -> None:
+    column = torch.eye(8)[:1]
+    first = Candidate(0, 1, 6.0, "darker", *[0.5] * 8)
+    for background, starts in (("other", 0), ("white", 1)):
+        MASK_RULES.unregister("darker")
+        MASK_RULES.register(MaskRule("darker", darker, 0.3, background=background))
+        config = saliency.DiscoverConfig(mask_rule="darker", refine_steps=1, samples=8)
+        assert len(_refined(make_generator(), config, column, [first])) == starts

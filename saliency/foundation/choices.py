@@ -32,7 +32,7 @@ class Choice:
         """All valid values, in the order in which messages list them."""
         return (*self.registered(), *self.others)
 
-    def check(self, value: str) -> str:
+    def check(self, value: Any) -> Any:
         """The value, if it is valid.
 
         Raises:
@@ -46,4 +46,4 @@ class Choice:
         """As pydantic asks for it."""
         from pydantic_core import core_schema
 
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
+        return core_schema.no_info_before_validator_function(self.check, handler(source))

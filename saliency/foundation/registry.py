@@ -118,13 +118,13 @@ class Registry(Mapping[str, T], Generic[T]):
             ) from None
 
     def explained(self) -> str:
-        """The names with the ``summary`` of each thing that has one, for help texts.
+        """All names, each with its thing's ``summary`` if it has one, for help texts.
 
         Returns:
             For instance ``iou: cross-entropy and soft IoU; bce: cross-entropy alone``.
         """
         summaries = {name: getattr(thing, "summary", "") for name, thing in self.items()}
-        return "; ".join(f"{name}: {summary}" for name, summary in summaries.items() if summary)
+        return "; ".join(f"{name}: {text}" if text else name for name, text in summaries.items())
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a thing of that name; what is no text is the name of nothing."""
