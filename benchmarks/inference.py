@@ -21,6 +21,7 @@ from skimage import data
 
 from saliency.inference.folding import folded
 from saliency.inference.predict import load_segmenter
+from saliency.inference.segmenter import Segmenter
 from saliency.inference.views import QUALITIES
 from saliency.refinement.registry import REFINERS
 
@@ -39,7 +40,7 @@ def import_seconds(statement: str) -> float:
 
 def folding_ratio(model: str) -> tuple[float, float]:
     """Median milliseconds of the bare network and of its folded copy, measured in turns."""
-    segmenter = load_segmenter(model)
+    segmenter = Segmenter.from_pretrained(model)
     size, channels = segmenter.config.size, segmenter.config.channels
     pixels = torch.rand(1, channels, size, size * 4 // 3 // 32 * 32)
     batch = pixels.contiguous(memory_format=torch.channels_last)

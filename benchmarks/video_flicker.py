@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
+from saliency.inference.base import BaseSegmenter
 from saliency.inference.predict import load_segmenter
-from saliency.inference.segmenter import Segmenter
 from saliency.video.smoothing import STRENGTH, TemporalFilter
 
 HEIGHT, WIDTH = 270, 360
@@ -71,7 +71,7 @@ def scene(
 
 
 def measure(
-    segmenter: Segmenter, strength: float, frames: int, noise: float
+    segmenter: BaseSegmenter, strength: float, frames: int, noise: float
 ) -> tuple[float, float, float]:
     """Flicker, IoU and mean absolute error over all scenes."""
     flicker, ious, errors = [], [], []

@@ -13,7 +13,8 @@ from readers import COMMON, gradient
 import saliency
 from saliency.foundation import errors as errors_module
 from saliency.foundation.images import to_rgb
-from saliency.inference.segmenter import Segmenter, network_input
+from saliency.inference.base import network_input
+from saliency.inference.segmenter import Segmenter
 
 
 def kinds() -> dict[str, object]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "predict": "segment photos",
     "video": "cut the object out of a video",
     "serve": "cut-outs over HTTP, and a page for them",
+    "export": "write a segmenter for ONNX, TorchScript, OpenVINO or rembg",
     "run": "all of it in one go",
     "generator": "fetch, look at, convert, train generators; photos as latents",
     "data": "fetch a benchmark from its official source",

@@ -36,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="photos, or folders of photos; - reads one photo from standard input",
     )
     _add_output_arguments(parser)
-    parser.add_argument("--model", metavar="DIR", help="segmenter (default: the one that ships)")
+    parser.add_argument(
+        "--model",
+        metavar="DIR|ONNX",
+        help="segmenter: its folder, or a file of `saliency export --format onnx`, for which "
+        "onnxruntime is used (default: the one that ships)",
+    )
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="write black-and-white masks: map >= X"
     )
@@ -182,13 +187,12 @@ def _formats(placing: Placing) -> list[Format]:
 
 def _request(arguments: argparse.Namespace, cut: CutRequest | None) -> Request:
     """How results are made."""
-    from saliency.inference.segmenter import Segmenter
     from saliency.inference.shipped import DEFAULT_MODEL
     from saliency.prediction.products import Request
-    from saliency.stages.devices import pick_device
+    from saliency.stages.devices import segmenter_on
 
-    device = str(pick_device(arguments.device, say=str(arguments.out) != "-"))
-    segmenter = Segmenter.from_pretrained(arguments.model or DEFAULT_MODEL, device)
+    model = arguments.model or DEFAULT_MODEL
+    segmenter = segmenter_on(model, arguments.device, say=str(arguments.out) != "-")
     refine = arguments.refine or segmenter.config.refine
     return Request(
         segmenter, refine, arguments.quality, arguments.threshold, cut, arguments.strip_metadata

@@ -14,8 +14,8 @@ from saliency.cutting.cut import cut
 from saliency.cutting.settings import CutSettings
 from saliency.foundation.decoding import open_image
 from saliency.foundation.images import Layers, layers_of, to_rgb, upright
+from saliency.inference.base import BaseSegmenter
 from saliency.inference.predict import chosen_segmenter
-from saliency.inference.segmenter import Segmenter
 from saliency.refinement.registry import get_refiner
 from saliency.refinement.resizing import bounded, resized
 
@@ -33,7 +33,7 @@ def cut_out(
     keep: str = "all",
     fill_holes: bool = False,
     crop: int | None = None,
-    model: Segmenter | str | os.PathLike[str] | None = None,
+    model: BaseSegmenter | str | os.PathLike[str] | None = None,
     device: str | None = None,
     quality: str = "default",
 ) -> Image.Image:

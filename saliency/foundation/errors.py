@@ -57,6 +57,10 @@ class OutputConflictError(SaliencyError):
     """An output belongs to another configuration or photo; it is refused, never overwritten."""
 
 
+class ExportError(SaliencyError):
+    """An exported file does not compute what the segmenter does; it is not kept."""
+
+
 class NotFoundInGeneratorError(SaliencyError):
     """The search ran to its end and nothing it found deserves the name that was asked for."""
 

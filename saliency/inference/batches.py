@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -75,9 +76,7 @@ def in_order(
     Raises:
         Exception: what ``work`` raises, when that photo's turn comes.
     """
-    import torch
-
-    threads = torch.get_num_threads()
+    threads = _threads()
     # one more than the network keeps busy: it reads, refines or writes
     workers = min(batch_size, min(threads, CROWD) + 1)
     pool = ThreadPoolExecutor(workers, "photos", _compute_with, (threads,))
@@ -97,11 +96,16 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
+def _threads() -> int:
+    """PyTorch's threads; the cores where PyTorch is not used, as by a segmenter from ONNX."""
+    torch: Any = sys.modules.get("torch")
+    return (os.cpu_count() or 1) if torch is None else int(torch.get_num_threads())
+
+
 def _compute_with(threads: int) -> None:
     """A new thread takes the number that any thread asked for last, mostly the caller's."""
-    import torch
-
-    if torch.get_num_threads() != threads:
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
 
 

@@ -55,20 +55,33 @@ def read_config(path: Path) -> SegmenterConfig:
         FileNotFoundError: there is none.
         SegmenterError: a value is missing, unknown or impossible.
     """
-    values = parse_json(_content(path), path.name)
+    return parse_config(_content(path), path.name)
+
+
+def parse_config(content: str | bytes, source: str) -> SegmenterConfig:
+    """The config of a JSON text.
+
+    Args:
+        content: the text.
+        source: where it is from, with which messages begin.
+
+    Raises:
+        SegmenterError: a value is missing, unknown or impossible.
+    """
+    values = parse_json(content, source, LONGEST)
     if not isinstance(values, dict):
-        raise SegmenterError(f"{path.name}: must be a JSON object")
+        raise SegmenterError(f"{source}: must be a JSON object")
     names = [entry.name for entry in fields(SegmenterConfig)]
     unknown = sorted(values.keys() - set(names))
     if unknown:
-        raise SegmenterError(f"{path.name}: unknown {unknown[0]!r}; valid are {', '.join(names)}")
+        raise SegmenterError(f"{source}: unknown {unknown[0]!r}; valid are {', '.join(names)}")
     for name in ("encoder", "decoder_channels", "size"):
         if name not in values:
-            raise SegmenterError(f"{path.name}: no {name}")
+            raise SegmenterError(f"{source}: no {name}")
     for name, value in values.items():
         problem = _problem(name, value)
         if problem:
-            raise SegmenterError(f"{path.name}: {name} {value!r:.60}: {problem}")
+            raise SegmenterError(f"{source}: {name} {value!r:.60}: {problem}")
     values["decoder_channels"] = tuple(values["decoder_channels"])
     return SegmenterConfig(**values)
 

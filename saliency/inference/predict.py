@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.foundation.devices import device_named
 from saliency.foundation.errors import UsageError
+from saliency.inference.base import BaseSegmenter
 from saliency.inference.segmenter import Segmenter
-from saliency.inference.shipped import DEFAULT_MODEL, segmenter_folder, shipped
+from saliency.inference.shipped import DEFAULT_MODEL, is_onnx, segmenter_folder, shipped
 
 
 def predict_mask(
     image: Any,
     *,
     threshold: float | None = None,
-    model: Segmenter | str | os.PathLike[str] | None = None,
+    model: BaseSegmenter | str | os.PathLike[str] | None = None,
     device: str | None = None,
     refine: str | None = None,
     quality: str = "default",
@@ -34,7 +34,8 @@ def predict_mask(
             tensor (3, H, W); see :mod:`saliency.foundation.images`.
         threshold: in [0, 1]; when given, the result is a bool mask.
         model: a segmenter, its folder, the name of one that comes with the package (see
-            :func:`segmenter_folder`), or ``None`` for the default one.
+            :func:`segmenter_folder`), a file of `saliency export --format onnx`, or ``None`` for
+            the default one.
         device: ``cpu``, ``cuda``, ...; default: a GPU when there is one. A segmenter that is given
             stays where it is.
         refine: ``none``, ``guided``, ``bilateral`` or ``grabcut``: whether and how the map is
@@ -53,16 +54,35 @@ def predict_mask(
     return saliency_map if threshold is None else saliency_map >= threshold
 
 
+def open_segmenter(
+    model: str | os.PathLike[str] = DEFAULT_MODEL, device: str | None = None
+) -> BaseSegmenter:
+    """The segmenter of a name, a folder or an ONNX file.
+
+    PyTorch computes those of folders, onnxruntime those of files, without PyTorch.
+
+    Raises:
+        SegmenterError: missing or damaged files.
+        UsageError: no such device, or onnxruntime is not installed.
+    """
+    if is_onnx(model):
+        from saliency.inference.onnx import OnnxSegmenter
+
+        return OnnxSegmenter.from_file(model, device)
+    return Segmenter.from_pretrained(model, device)
+
+
 def load_segmenter(
     model: str | os.PathLike[str] = DEFAULT_MODEL, device: str | None = None
-) -> Segmenter:
-    """:meth:`Segmenter.from_pretrained`, once a process, and again when the files change."""
-    folder = segmenter_folder(model).absolute()
-    files = [folder / "config.json", folder / "model.safetensors"]
-    states = [path.stat() for path in files if path.exists()]
+) -> BaseSegmenter:
+    """:func:`open_segmenter`, once a process, and again when the files change."""
+    path = Path(model) if is_onnx(model) else segmenter_folder(model)
+    path = path.absolute()
+    files = [path, path / "config.json", path / "model.safetensors"]
+    states = [file.stat() for file in files if file.is_file()]
     identity = tuple((state.st_ino, state.st_size, state.st_mtime_ns) for state in states)
     with _loading:
-        return _loaded(folder, device, identity)
+        return _loaded(path, device, identity)
 
 
 _loading = threading.Lock()
@@ -80,29 +100,28 @@ if hasattr(os, "register_at_fork"):
 
 
 @lru_cache(maxsize=4)
-def _loaded(folder: Path, device: str | None, _identity: tuple[tuple[int, ...], ...]) -> Segmenter:
-    return Segmenter.from_pretrained(folder, device)
+def _loaded(
+    path: Path, device: str | None, _identity: tuple[tuple[int, ...], ...]
+) -> BaseSegmenter:
+    return open_segmenter(path, device)
 
 
 def chosen_segmenter(
-    model: Segmenter | str | os.PathLike[str] | None, device: str | None
-) -> Segmenter:
+    model: BaseSegmenter | str | os.PathLike[str] | None, device: str | None
+) -> BaseSegmenter:
     """The segmenter that a caller of :func:`predict_mask` means.
 
     Raises:
         UsageError: ``model`` is nothing of the kind, or a segmenter on another device.
-        SegmenterError: a folder that cannot be used.
+        SegmenterError: a folder or file that cannot be used.
     """
-    if not isinstance(model, Segmenter | str | os.PathLike | None):
+    if not isinstance(model, BaseSegmenter | str | os.PathLike | None):
         raise UsageError(
-            f"`model` {model!r:.60}: must be a segmenter, its folder, or the name of one of "
-            f"{', '.join(shipped())}"
+            f"`model` {model!r:.60}: must be a segmenter, its folder, an ONNX file of `saliency "
+            f"export`, or the name of one of {', '.join(shipped())}"
         )
-    if not isinstance(model, Segmenter):
+    if not isinstance(model, BaseSegmenter):
         return load_segmenter(DEFAULT_MODEL if model is None else model, device)
-    if device is not None and device_named(device) != model.device:
-        raise UsageError(
-            f"`device` {device}: the segmenter given is on {model.device}; leave `device` out, or "
-            "load it with that device"
-        )
+    if device is not None:
+        model.check_device(device)
     return model

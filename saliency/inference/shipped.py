@@ -36,3 +36,8 @@ def segmenter_folder(model: str | os.PathLike[str]) -> Path:
             f"write ./{model} for the folder, or work elsewhere for the other"
         )
     return WEIGHTS / model
+
+
+def is_onnx(model: str | os.PathLike[str]) -> bool:
+    """Whether a segmenter is named by an ONNX file: by a name that ends so and is no folder's."""
+    return Path(model).suffix.lower() == ".onnx" and not Path(model).is_dir()

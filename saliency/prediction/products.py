@@ -21,8 +21,8 @@ from saliency.cutting.cut_out import starting_map
 from saliency.cutting.settings import CutSettings
 from saliency.foundation.decoding import decode
 from saliency.foundation.images import Layers, layers_of, pixels_of, upright
+from saliency.inference.base import BaseSegmenter
 from saliency.inference.confidence import confidence
-from saliency.inference.segmenter import Segmenter
 from saliency.prediction.formats import Mark, Metadata
 from saliency.prediction.metadata import upright_exif
 from saliency.prediction.overlay import overlaid
@@ -61,7 +61,7 @@ class Request:
         strip: whether results keep nothing of the photo's metadata, and no mark.
     """
 
-    segmenter: Segmenter
+    segmenter: BaseSegmenter
     refine: str
     quality: str
     threshold: float | None = None
@@ -76,7 +76,7 @@ class Request:
             "cut": self.cut.recorded if self.cut is not None and product == "cutout" else None,
             "refine": self.refine,
             "quality": self.quality,
-            "segmenter": fingerprint(self.segmenter),
+            "segmenter": self.segmenter.fingerprint(),
         }
         return {**values, "overlay": True} if product == "overlay" else values
 
@@ -94,15 +94,6 @@ class Product:
     image: Image.Image
     metadata: Metadata
     mark: Mark | None
-
-
-def fingerprint(segmenter: Segmenter) -> str:
-    """SHA-256 of the network and its settings, wherever they lie."""
-    digest = hashlib.sha256(repr(segmenter.config).encode())
-    for name, tensor in sorted(segmenter.network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def make_products(

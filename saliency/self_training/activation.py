@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from saliency.inference.segmenter import network_input
+from saliency.inference.base import network_input
 from saliency.training.encoders import imagenet_classifier
 
 SCALES = (192, 320)

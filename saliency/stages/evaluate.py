@@ -14,10 +14,10 @@ from eval.protocols import get_protocol
 from saliency.baselines.classical import get_baseline
 from saliency.foundation.errors import UsageError
 from saliency.foundation.images import to_rgb
+from saliency.inference.base import BaseSegmenter
 from saliency.inference.predict import chosen_segmenter
-from saliency.inference.segmenter import Segmenter
 from saliency.inference.shipped import DEFAULT_MODEL
-from saliency.stages.devices import pick_device
+from saliency.stages.devices import segmenter_on
 from saliency.stages.paths import AnyPath
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Evaluation:
 def evaluate(
     benchmark: AnyPath,
     *,
-    model: Segmenter | AnyPath | None = None,
+    model: BaseSegmenter | AnyPath | None = None,
     maps: AnyPath | None = None,
     method: str | None = None,
     protocol: str | Sequence[str] = "voynov",
@@ -148,19 +148,19 @@ def _baseline(name: str) -> Method:
 
 
 def _segmenter(
-    model: Segmenter | AnyPath | None, device: str, refine: str | None, quality: str, say: bool
+    model: BaseSegmenter | AnyPath | None, device: str, refine: str | None, quality: str, say: bool
 ) -> Method:
     wanted = DEFAULT_MODEL if model is None else model
-    if isinstance(wanted, Segmenter):
+    if isinstance(wanted, BaseSegmenter):
         segmenter = chosen_segmenter(wanted, None if device == "auto" else device)
         name = segmenter.config.encoder
     else:
-        segmenter = Segmenter.from_pretrained(wanted, str(pick_device(device, say=say)))
+        segmenter = segmenter_on(wanted, device, say=say)
         name = Path(wanted).name
     description = {
         "kind": "segmenter",
         "name": name,
-        "parameters": sum(weights.numel() for weights in segmenter.network.parameters()),
+        "parameters": segmenter.parameters(),
         "config": asdict(segmenter.config),
         "refine": refine or segmenter.config.refine,
         "quality": quality,

@@ -21,8 +21,8 @@ from saliency.cutting.cut import cut
 from saliency.cutting.cut_out import starting_map
 from saliency.cutting.settings import CutSettings
 from saliency.foundation.errors import InputError, UsageError
+from saliency.inference.base import BaseSegmenter
 from saliency.inference.predict import chosen_segmenter
-from saliency.inference.segmenter import Segmenter
 from saliency.video.frames import Frame, opened, raw_frames, video_frames
 from saliency.video.smoothing import STRENGTH, TemporalFilter
 from saliency.video.writing import check_target, video_writer
@@ -59,7 +59,7 @@ class FrameCutter:
         smooth: remembers the last frame.
     """
 
-    segmenter: Segmenter
+    segmenter: BaseSegmenter
     settings: CutSettings
     background: Background | None
     quality: str
@@ -79,7 +79,7 @@ def frame_cutter(
     background: Any = None,
     quality: str = "default",
     smoothing: bool = True,
-    model: Segmenter | AnyPath | None = None,
+    model: BaseSegmenter | AnyPath | None = None,
     device: str | None = None,
 ) -> FrameCutter:
     """A cutter for the frames of one video; the options are those of :func:`cut_video`."""

@@ -1,0 +1,1 @@
+"""Segmenters as files of other programs: ONNX, TorchScript, OpenVINO."""

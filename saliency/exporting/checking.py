@@ -1,0 +1,117 @@
+"""Whether an exported file computes what the segmenter does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saliency.baselines.prior import prior_map, with_prior
+from saliency.exporting.writers import quiet
+from saliency.inference.base import STRIDE, network_input
+from saliency.inference.config import SegmenterConfig
+from saliency.inference.segmenter import Segmenter
+
+Images = NDArray[np.uint8]
+Maps = NDArray[np.float32]
+Computed = Callable[[Images], Maps]
+"""What a file makes of photos: uint8 (N, h, w, C) to float32 (N, h, w)."""
+
+TOLERANCE = 1e-3
+"""Largest difference from PyTorch's map that a pixel may have."""
+SHAPES = ((2, 2), (2, 3), (5, 2))
+"""Sides of the photos that are tried, in multiples of half of the segmenter's size."""
+
+
+def seen(pixels: NDArray[np.uint8], config: SegmenterConfig, size: int | None = None) -> Images:
+    """What the network sees of a photo: uint8 (h, w, C)."""
+    image = network_input(pixels, size or config.size)
+    return image if config.prior == "none" else with_prior(image, prior_map(pixels))
+
+
+def random_photo(shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    """Coloured blots of several sizes, with grain: uint8 (H, W, 3)."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    photo = np.zeros((*shape, 3))
+    for cells in (3, 9, 40):
+        blots = rng.uniform(-1, 1, (cells, cells, 3))
+        large = cv2.resize(blots, shape[::-1], interpolation=cv2.INTER_CUBIC)
+        photo += np.asarray(large, np.float64) / cells**0.5
+    photo += rng.normal(0, 0.05, photo.shape)
+    low, high = photo.min(), photo.max()
+    return np.asarray(((photo - low) / (high - low) * 255).round(), np.uint8)
+
+
+def difference(segmenter: Segmenter, computed: Computed, *, fixed: int | None = None) -> float:
+    """Largest difference of any pixel between a file's maps and PyTorch's.
+
+    Args:
+        segmenter: as PyTorch computes it.
+        computed: the file.
+        fixed: the only side of photos that the file takes; ``None``: it takes several at once, of
+            any sides, and is tried at several.
+
+    Returns:
+        In [0, 1]; infinite where the file's maps are of another size or not finite.
+    """
+    half = max(STRIDE, segmenter.config.size // 2)
+    shapes = [(rows * half, columns * half) for rows, columns in SHAPES]
+    if fixed is not None:
+        shapes = [(fixed, fixed)] * len(shapes)
+    largest = 0.0
+    for seed, shape in enumerate(shapes):
+        count = 1 if fixed is not None else 1 + seed % 2
+        photos = [random_photo(shape, 10 * seed + number) for number in range(count)]
+        images = [seen(photo, segmenter.config, min(shape)) for photo in photos]
+        expected = np.stack([segmenter.compute(image) for image in images])
+        largest = max(largest, _largest(computed(np.stack(images)), expected))
+    return largest
+
+
+def _largest(maps: Maps, expected: Maps) -> float:
+    if maps.shape != expected.shape or not np.isfinite(maps).all():
+        return float("inf")
+    return float(np.abs(maps - expected).max())
+
+
+def agreement(expected: Maps, maps: Maps) -> float:
+    """Intersection over union of the masks of two maps, at 0.5; 1 where both are empty."""
+    first, second = expected >= 0.5, maps >= 0.5
+    union = np.count_nonzero(first | second)
+    return float(np.count_nonzero(first & second) / union) if union else 1.0
+
+
+def open_onnx(path: Path) -> Computed:
+    """An ONNX file, computed by onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: np.asarray(session.run(None, {name: images})[0])
+
+
+def open_torchscript(path: Path) -> Computed:
+    """A TorchScript file, computed by PyTorch."""
+    import torch
+
+    with quiet():
+        network = torch.jit.load(str(path))
+
+    def computed(images: Images) -> Maps:
+        with torch.inference_mode():
+            return np.asarray(network(torch.from_numpy(images)).numpy())
+
+    return computed
+
+
+def open_openvino(path: Path) -> Computed:
+    """An OpenVINO file, computed by OpenVINO on the CPU, in float32."""
+    import openvino
+
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", precise)
+    return lambda images: np.asarray(compiled([images])[0])
