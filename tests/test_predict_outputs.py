@@ -194,3 +194,49 @@ def test_heic_is_read_or_refused_with_the_extra_it_needs(
     monkeypatch.delitem(Image.OPEN, "HEIF")
     with pytest.raises(ImageError, match=r"HEIC needs pip install"):
         to_rgb(path)
+
+
+def test_how_a_tiffs_own_pixels_are_stored_is_not_copied(
+    predict: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    photo = tmp_path / "print.tif"
+    Image.fromarray(PHOTO).convert("CMYK").save(photo, compression="tiff_lzw", dpi=(200, 200))
+    for name in ("cut.tif", "cut.png", "cut.webp"):
+        assert predict(photo, "--cutout", "--out", tmp_path / name).status == 0
+        image = Image.open(tmp_path / name)
+        image.load()
+        assert (image.size, image.mode) == ((60, 44), "RGBA")
+
+
+def test_nothing_is_replaced_or_kept_by_mistake(
+    predict: Callable[..., Outcome], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert predict(photo.parent, "--out", out, "--cutout").status == 0
+    stripped = predict(photo.parent, "--out", out, "--cutout", "--strip-metadata")
+    assert stripped.status == 1 and "files are there already" in stripped.err
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(b"mine")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+    refused = predict("-", "--out", mine)
+    assert refused.status == 1 and "--overwrite replaces it" in refused.err
+    assert mine.read_bytes() == b"mine"
+    for words, problem in (
+        ([photo.parent, "--out", out, "--suffix", "a/b"], "--suffix 'a/b'"),
+        ([photo, "--out", tmp_path / "x.png", "--suffix", "b"], "is for the names in a folder"),
+    ):
+        refused = predict(*words)
+        assert refused.status == 2 and problem in refused.err
+
+
+def test_exif_that_does_not_fit_is_left_out(
+    predict: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    exif.get_ifd(0x8769)[0x927C] = b"n" * 70_000  # the camera's private notes
+    photo = tmp_path / "a.png"
+    Image.fromarray(PHOTO).save(photo, exif=exif)
+    assert predict(photo, "--background", "white", "--out", tmp_path / "a.jpg").status == 0
+    kept = Image.open(tmp_path / "a.jpg").getexif()
+    assert kept[0x010F] == "Camera" and 0x927C not in kept.get_ifd(0x8769)

@@ -140,11 +140,24 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.overwrite,
         arguments.skip_existing,
     )
+    if (arguments.suffix and not arguments.suffix.isprintable()) or set(arguments.suffix) & set(
+        "/\\"
+    ):
+        raise UsageError(
+            f"`suffix` {arguments.suffix!r}: a part of a file's name, without / and \\"
+        )
     if is_stream(arguments.photos, arguments.out):
         for option in ("json", "watch", "save"):
             if getattr(arguments, option):
                 raise UsageError(f"`{option}`: is not for standard input and output")
-        pipe(arguments.photos, arguments.out, products[0], kind, _request(arguments, cut))
+        pipe(
+            arguments.photos,
+            arguments.out,
+            products[0],
+            kind,
+            _request(arguments, cut),
+            overwrite=arguments.overwrite,
+        )
         return 0
     check_formats(_formats(placing), products, transparent)
     if arguments.watch:
@@ -218,7 +231,7 @@ def _predict(arguments: argparse.Namespace, placing: Placing, cut: CutRequest | 
 
 def _watch(arguments: argparse.Namespace, placing: Placing, cut: CutRequest | None) -> int:
     """Do photos as they come, until somebody interrupts."""
-    from saliency.foundation.errors import UsageError
+    from saliency.foundation.errors import OutputConflictError, UsageError
     from saliency.prediction.runner import Outcome, plan_products, run_plans
     from saliency.prediction.watching import arrivals
 
@@ -228,7 +241,11 @@ def _watch(arguments: argparse.Namespace, placing: Placing, cut: CutRequest | No
     request = _request(arguments, cut)
     settings = {product: request.settings(product) for product in placing.products}
     for photos in arrivals(sources, placing.out):
-        plans = plan_products(sources, photos, placing, settings)
+        try:
+            plans = plan_products(sources, photos, placing, settings)
+        except OutputConflictError as error:  # of these photos; others may come
+            say_skipped([error.for_command_line(arguments.option_names)])
+            continue
         outcome = Outcome()
         run_plans(plans, request, settings, outcome)
         say_skipped(outcome.skipped.values())

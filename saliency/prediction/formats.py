@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,8 @@ MARK = "saliency"
 _IMAGE_DESCRIPTION = 270
 """TIFF's tag for a text about the image."""
 _JPEG_QUALITY = 95
+JPEG_EXIF = 65_000
+"""Bytes of an EXIF block that a JPEG file can hold, about."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ def write_image(
         metadata: of its photo.
         mark: what made it; ``None`` leaves it out.
     """
+    if kind.pillow == "JPEG" and metadata.exif is not None and len(metadata.exif) > JPEG_EXIF:
+        metadata = replace(metadata, exif=None)
     options: dict[str, Any] = {
         name: value for name, value in _named(metadata).items() if value is not None
     }
@@ -143,7 +147,11 @@ def write_image(
     elif kind.pillow == "JPEG":
         options |= {"quality": _JPEG_QUALITY, "subsampling": 0}
         options |= {"comment": text.encode()} if text else {}
-    image.save(target, kind.pillow, **options)
+    try:
+        image.save(target, kind.pillow, **options)
+    except ValueError as error:  # too long for the format, for instance
+        width, height = image.size
+        raise ImageError(f"{width}x{height} pixels do not fit into {kind.name} ({error})") from None
 
 
 def _named(metadata: Metadata) -> dict[str, Any]:

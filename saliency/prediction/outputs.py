@@ -134,6 +134,8 @@ def _targets(
         raise UsageError(
             f"`out` {out}: a file's name is for one photo; for several, or a folder, name a folder"
         )
+    if suffix:
+        raise UsageError(f"`suffix` {suffix!r}: is for the names in a folder; {out} has its own")
     asked = format_of_file(out)
     if kind is not None and kind != asked:
         raise UsageError(f"`out` {out}: its name asks for {asked.name}, `format` for {kind.name}")

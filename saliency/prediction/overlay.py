@@ -11,7 +11,7 @@ STRENGTH = 0.6
 
 
 def overlaid(pixels: NDArray[np.uint8], saliency_map: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Draw the map in colours from dark blue (0) to yellow (1) over the greyed photo.
+    """Draw the map in colours from dark blue (0) to yellow (1) over the photo.
 
     The colour map is viridis, which rises evenly in lightness and is legible for the colour-blind.
 

@@ -23,7 +23,7 @@ from saliency.foundation.decoding import decode
 from saliency.foundation.images import Layers, layers_of, pixels_of, upright
 from saliency.inference.base import BaseSegmenter
 from saliency.inference.confidence import confidence
-from saliency.prediction.formats import Mark, Metadata
+from saliency.prediction.formats import JPEG_EXIF, Mark, Metadata
 from saliency.prediction.metadata import upright_exif
 from saliency.prediction.overlay import overlaid
 from saliency.refinement.registry import get_refiner
@@ -78,7 +78,8 @@ class Request:
             "quality": self.quality,
             "segmenter": self.segmenter.fingerprint(),
         }
-        return {**values, "overlay": True} if product == "overlay" else values
+        values |= {"overlay": True} if product == "overlay" else {}
+        return values | ({"strip": True} if self.strip else {})
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def make_products(
     """
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     stored = decode(file, name)
-    exif = None if request.strip else upright_exif(stored)
+    exif = None if request.strip else upright_exif(stored, JPEG_EXIF)
     image = upright(stored, name)
     del stored
     pixels = pixels_of(image, name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
 from data.store.files import replacing
 from saliency.foundation.decoding import open_regular
-from saliency.foundation.errors import InputError, UsageError, named
+from saliency.foundation.errors import InputError, OutputConflictError, UsageError, named
 from saliency.prediction.formats import FORMATS, Format, format_of_file, write_image
 from saliency.prediction.products import Request, make_products
 from saliency.prediction.runner import check_formats
@@ -24,7 +25,13 @@ def is_stream(photos: list[str], out: Path) -> bool:
 
 
 def pipe(
-    photos: list[str], out: Path, product: str, kind: Format | None, request: Request
+    photos: list[str],
+    out: Path,
+    product: str,
+    kind: Format | None,
+    request: Request,
+    *,
+    overwrite: bool = False,
 ) -> float:
     """Read one photo, write one result; returns the confidence in [0, 1].
 
@@ -34,14 +41,18 @@ def pipe(
         product: what is made.
         kind: the format; ``None``: as the name says, and PNG on standard output.
         request: how it is made.
+        overwrite: replace a file that is there.
 
     Raises:
+        OutputConflictError: the file is there.
         UsageError: several photos, or a name that is not a file's.
         ImageError: not a photo.
     """
     if len(photos) != 1:
         raise UsageError("`photos` -: standard input is one photo; name nothing beside it")
     to_stdout = str(out) == STREAM
+    if not to_stdout and os.path.lexists(out) and not overwrite:
+        raise OutputConflictError(f"`out` {out}: is there already; `overwrite` replaces it")
     chosen = kind or (FORMATS["png"] if to_stdout else format_of_file(out))
     check_formats([chosen], [product], request.cut is None or request.cut.background is None)
     settings = {product: request.settings(product)}
