@@ -140,9 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.overwrite,
         arguments.skip_existing,
     )
-    if (arguments.suffix and not arguments.suffix.isprintable()) or set(arguments.suffix) & set(
-        "/\\"
-    ):
+    if not arguments.suffix.isprintable() or set(arguments.suffix) & {"/", "\\"}:
         raise UsageError(
             f"`suffix` {arguments.suffix!r}: a part of a file's name, without / and \\"
         )
