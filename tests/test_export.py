@@ -14,7 +14,7 @@ from PIL import Image
 from readers import gradient
 
 import saliency
-from saliency.exporting import checking, layouts, quantising, writers
+from saliency.exporting import checking, layouts, writers
 from saliency.exporting.export import export
 from saliency.foundation.errors import ExportError, OutputConflictError, SegmenterError, UsageError
 from saliency.inference.config import SegmenterConfig
@@ -76,7 +76,7 @@ def test_a_prior_is_computed_outside_the_file(tmp_path: Path) -> None:
     segmenter = tiny(prior="rbd")
     export(segmenter, tmp_path / "prior.onnx")
     loaded = OnnxSegmenter.from_file(tmp_path / "prior.onnx")
-    photo = checking.random_photo((80, 100), 3)
+    photo = checking.picture("coffee.png")
     np.testing.assert_allclose(loaded.predict(photo), segmenter.predict(photo), atol=1e-4)
     without = loaded.network_map(photo, prior=np.zeros((8, 10), np.uint8))
     assert np.abs(without - loaded.network_map(photo)).max() > 1e-4
@@ -142,7 +142,7 @@ def test_eight_bits_are_smaller_and_agree(tmp_path: Path) -> None:
     assert small.difference is None
     assert small.agreement is not None and 0.95 < small.agreement < 1
     loaded = OnnxSegmenter.from_file(tmp_path / "small.onnx")
-    photo = quantising.calibration_photos()[3]
+    photo = checking.picture("coffee.png")
     expected, maps = shipped.predict(photo), loaded.predict(photo)
     assert 0 < np.abs(maps - expected).mean() < 0.02
 
@@ -160,7 +160,7 @@ def test_a_file_for_rembg_sees_what_rembg_gives(segmenter: Segmenter, tmp_path: 
     exported = export(segmenter, tmp_path / "u2net.onnx", program="rembg")
     assert exported.difference is not None and exported.difference < 1e-4
     session = checking.open_onnx(tmp_path / "u2net.onnx")
-    pixels = checking.random_photo((320, 320), 1)
+    pixels = checking.picture("astronaut.png")[:320, 100:420]
     normalised = (pixels / 255 - layouts.IMAGENET_MEAN) / layouts.IMAGENET_STD
     image = normalised.transpose(2, 0, 1)[None].astype(np.float32)
     np.testing.assert_allclose(session(image)[0, 0], segmenter.compute(pixels), atol=1e-4)
@@ -269,5 +269,5 @@ def test_the_one_that_ships(run: Callable[..., Outcome], tmp_path: Path) -> None
     shipped = Segmenter.from_pretrained("default", "cpu")
     assert asdict(loaded.config) == asdict(shipped.config)
     assert loaded.parameters() > 0.9 * shipped.parameters()
-    photo = checking.random_photo((300, 400), 5)
+    photo = checking.picture("coffee.png")
     np.testing.assert_allclose(loaded.predict(photo), shipped.predict(photo), atol=1e-3)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from saliency.baselines.prior import prior_map, with_prior
 from saliency.exporting.writers import quiet
+from saliency.foundation.images import to_rgb
 from saliency.inference.base import STRIDE, network_input
 from saliency.inference.config import SegmenterConfig
 from saliency.inference.segmenter import Segmenter
+from saliency.refinement.resizing import resized
 
 Images = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -23,27 +25,21 @@ TOLERANCE = 1e-3
 """Largest difference from PyTorch's map that a pixel may have."""
 SHAPES = ((2, 2), (2, 3), (5, 2))
 """Sides of the photos that are tried, in multiples of half of the segmenter's size."""
+PICTURES = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "rocket.jpg")
+"""Photos inside scikit-image that have an object: maps of noise are 0, and so are differences."""
+
+
+def picture(name: str) -> NDArray[np.uint8]:
+    """A photo inside scikit-image: uint8 (H, W, 3)."""
+    import skimage
+
+    return to_rgb(Path(skimage.__file__).parent / "data" / name)
 
 
 def seen(pixels: NDArray[np.uint8], config: SegmenterConfig, size: int | None = None) -> Images:
     """What the network sees of a photo: uint8 (h, w, C)."""
     image = network_input(pixels, size or config.size)
     return image if config.prior == "none" else with_prior(image, prior_map(pixels))
-
-
-def random_photo(shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    """Coloured blots of several sizes, with grain: uint8 (H, W, 3)."""
-    import cv2
-
-    rng = np.random.default_rng(seed)
-    photo = np.zeros((*shape, 3))
-    for cells in (3, 9, 40):
-        blots = rng.uniform(-1, 1, (cells, cells, 3))
-        large = cv2.resize(blots, shape[::-1], interpolation=cv2.INTER_CUBIC)
-        photo += np.asarray(large, np.float64) / cells**0.5
-    photo += rng.normal(0, 0.05, photo.shape)
-    low, high = photo.min(), photo.max()
-    return np.asarray(((photo - low) / (high - low) * 255).round(), np.uint8)
 
 
 def difference(segmenter: Segmenter, computed: Computed, *, fixed: int | None = None) -> float:
@@ -62,10 +58,9 @@ def difference(segmenter: Segmenter, computed: Computed, *, fixed: int | None = 
     shapes = [(rows * half, columns * half) for rows, columns in SHAPES]
     if fixed is not None:
         shapes = [(fixed, fixed)] * len(shapes)
-    largest = 0.0
-    for seed, shape in enumerate(shapes):
-        count = 1 if fixed is not None else 1 + seed % 2
-        photos = [random_photo(shape, 10 * seed + number) for number in range(count)]
+    names, largest = iter(PICTURES), 0.0
+    for shape, count in zip(shapes, (1, 1, 1) if fixed else (2, 1, 2), strict=True):
+        photos = [resized(picture(next(names)), shape) for _ in range(count)]
         images = [seen(photo, segmenter.config, min(shape)) for photo in photos]
         expected = np.stack([segmenter.compute(image) for image in images])
         largest = max(largest, _largest(computed(np.stack(images)), expected))

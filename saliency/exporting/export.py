@@ -104,9 +104,7 @@ def export(
     path = Path(path)
     _check_options(segmenter, format, program, int8)
     _check_place(path, format, overwrite)
-    photos = (
-        [to_rgb(photo) for photo in calibrate or quantising.calibration_photos()] if int8 else []
-    )
+    photos = _calibration_photos(calibrate) if int8 else []
     if int8 and len(photos) < HELD_OUT:
         raise UsageError(f"`calibrate`: {len(photos)} photos; at least {HELD_OUT} are needed")
     with TemporaryDirectory(prefix="saliency-export-") as folder:
@@ -124,6 +122,14 @@ def export(
             with replacing(path.with_suffix(file.suffix)) as temporary:
                 shutil.copyfile(file, temporary)
     return Exported(path, difference, agreement, size)
+
+
+def _calibration_photos(
+    paths: Sequence[str | os.PathLike[str]],
+) -> list[NDArray[np.uint8]]:
+    if not paths:
+        return [checking.picture(name) for name in quantising.PICTURES]
+    return [to_rgb(path) for path in paths]
 
 
 def _check_options(segmenter: Segmenter, format: str, program: str | None, int8: bool) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +35,6 @@ def write_onnx(
     import onnx
 
     axes = {0: "count", 1: "height", 2: "width"} if dynamic else {}
-    traced: dict[str, Any] = (
-        {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
-    )
     with quiet(), torch.no_grad():
         torch.onnx.export(
             network,
@@ -49,7 +44,7 @@ def write_onnx(
             output_names=[OUTPUT],
             dynamic_axes={INPUT: axes, OUTPUT: axes} if dynamic else None,
             opset_version=OPSET,
-            **traced,
+            dynamo=False,
         )
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, dict(metadata))
