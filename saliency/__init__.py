@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from data.synthesis import SynthConfig as SynthConfig
     from directions.discovery import DiscoverConfig as DiscoverConfig
     from saliency.cutting.cut_out import cut_out as cut_out
+    from saliency.foundation.errors import ExportError as ExportError
     from saliency.foundation.errors import ImageError as ImageError
     from saliency.foundation.errors import InputError as InputError
     from saliency.foundation.errors import NotFoundInGeneratorError as NotFoundInGeneratorError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DiscoverConfig": "directions.discovery",
+    "ExportError": "saliency.foundation.errors",
     "ImageError": "saliency.foundation.errors",
     "InputError": "saliency.foundation.errors",
     "NotFoundInGeneratorError": "saliency.foundation.errors",
@@ -66,6 +68,7 @@ _HOMES = {
 
 __all__ = [
     "DiscoverConfig",
+    "ExportError",
     "ImageError",
     "InputError",
     "NotFoundInGeneratorError",

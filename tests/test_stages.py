@@ -81,7 +81,7 @@ def test_what_is_wrong_is_said_by_the_parameters_name(pairs: Path, tmp_path: Pat
         saliency.train(pairs, out=tmp_path / "a", stepz=3)
     with pytest.raises(UsageError, match="`cutouts` and `over`: give both"):
         saliency.train(pairs, out=tmp_path / "a", cutouts=tmp_path)
-    with pytest.raises(UsageError, match="`method` nonsense: unknown"):
+    with pytest.raises(UsageError, match="`method` 'nonsense': unknown"):
         saliency.evaluate(benchmark(tmp_path), method="nonsense")
     with pytest.raises(UsageError, match="`model`, `maps`, `method`: give one"):
         saliency.evaluate(benchmark(tmp_path), method="rbd", maps=tmp_path)
