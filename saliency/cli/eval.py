@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--model",
-        metavar="DIR",
-        help="score this segmenter (default: the one that comes with the package)",
+        metavar="DIR|ONNX",
+        help="score this segmenter: its folder, or a file of `saliency export --format onnx` "
+        "(default: the one that comes with the package)",
     )
     source.add_argument(
         "--maps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +73,14 @@ def _largest(maps: Maps, expected: Maps) -> float:
     return float(np.abs(maps - expected).max())
 
 
-def agreement(expected: Maps, maps: Maps) -> float:
-    """Intersection over union of the masks of two maps, at 0.5; 1 where both are empty."""
-    first, second = expected >= 0.5, maps >= 0.5
+def agreement(expected: Sequence[Maps], maps: Sequence[Maps]) -> float:
+    """Intersection over union of the masks of maps, at 0.5, the pixels of all photos together.
+
+    Returns:
+        In [0, 1]; 1 where all masks are empty.
+    """
+    first = np.concatenate([one.ravel() for one in expected]) >= 0.5
+    second = np.concatenate([one.ravel() for one in maps]) >= 0.5
     union = np.count_nonzero(first | second)
     return float(np.count_nonzero(first & second) / union) if union else 1.0
 

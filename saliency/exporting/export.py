@@ -47,8 +47,8 @@ FORMATS = {
 PROGRAMS = ("rembg",)
 """Other programs with inputs of their own, for ``program``."""
 LEAST_AGREEMENT = 0.95
-"""Mean intersection over union of an 8-bit file's masks with PyTorch's, on photos that calibration
-did not see."""
+"""Intersection over union of an 8-bit file's masks with PyTorch's, on photos that calibration did
+not see."""
 HELD_OUT = 4
 """Of so many photos for calibration, one is kept for that check."""
 
@@ -60,7 +60,7 @@ class Exported:
     Attributes:
         path: of the file.
         difference: largest of any pixel from PyTorch's map; ``None`` for 8 bits.
-        agreement: mean intersection over union with PyTorch's masks; ``None`` but for 8 bits.
+        agreement: intersection over union with PyTorch's masks; ``None`` but for 8 bits.
         size: of the file and what lies beside it, in bytes.
     """
 
@@ -228,10 +228,8 @@ def _draft_int8(segmenter: Segmenter, draft: Path, photos: Sequence[NDArray[np.u
     calibrating = [image for place, image in enumerate(images) if (place + 1) % HELD_OUT]
     quantising.write_int8(precise, draft, calibrating)
     small = OnnxSegmenter.from_file(draft)
-    agreements = [
-        checking.agreement(segmenter.compute(image), small.compute(image)) for image in unseen
-    ]
-    agreement = float(np.mean(agreements))
+    expected = [segmenter.compute(image) for image in unseen]
+    agreement = checking.agreement(expected, [small.compute(image) for image in unseen])
     if agreement < LEAST_AGREEMENT:
         raise ExportError(
             f"masks of the 8-bit file agree with PyTorch's by an IoU of {agreement:.3f}; at least "
