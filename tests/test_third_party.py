@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,7 @@ def full(photo, saliency_map=None):
 
 
 baselines = Baseline("third-baseline", full, "everything is salient")
-encoders = Encoder("{encoder}", "third_party", "weights.safetensors", "{sha256}")
+encoders = Encoder("{encoder}", "third_lists", "weights.safetensors", "{sha256}")
 generators = replace(COMPACT, name="third-family", recognise=lambda tensors: None)
 losses = Loss("third-loss", "100 % cross-entropy", entropy)
 mask_rules = MaskRule("third-rule", lambda images, threshold: images(1.0).mean(1) < 0.9, 0.0)
@@ -81,18 +82,19 @@ refiners = Refiner("third-refiner", full)
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package with an entry point for each list, as pip would install it."""
     site = tmp_path / "site"
-    for folder in ("third_party-1.0.dist-info", "third_party"):
+    for folder in ("third_lists-1.0.dist-info", "third_lists"):
         (site / folder).mkdir(parents=True)
-    entries = "".join(f"[latent_saliency.{kind}]\nx = third_party:{kind}\n" for kind in LISTS)
-    (site / "third_party-1.0.dist-info" / "entry_points.txt").write_text(entries)
-    (site / "third_party-1.0.dist-info" / "METADATA").write_text("Name: third-party\nVersion: 1\n")
-    weights = site / "third_party" / "weights.safetensors"
+    entries = "".join(f"[latent_saliency.{kind}]\nx = third_lists:{kind}\n" for kind in LISTS)
+    (site / "third_lists-1.0.dist-info" / "entry_points.txt").write_text(entries)
+    (site / "third_lists-1.0.dist-info" / "METADATA").write_text("Name: third-lists\nVersion: 1\n")
+    weights = site / "third_lists" / "weights.safetensors"
     torch.manual_seed(1)
     save_file(tiny_encoder().state_dict() | {"head": torch.ones(2)}, weights)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     text = PACKAGE.replace("{encoder}", TINY_ENCODER).replace("{sha256}", sha256)
-    (site / "third_party" / "__init__.py").write_text(text)
+    (site / "third_lists" / "__init__.py").write_text(text)
     monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "third_lists", raising=False)  # of the test before
     before = {kind: dict(registry._things) for kind, registry in LISTS.items()}
     for registry in LISTS.values():
         monkeypatch.setattr(registry, "_complete", False)
