@@ -162,3 +162,9 @@ def test_directions_are_refined_for_rules_of_white_backgrounds() -> None:
         MASK_RULES.register(MaskRule("darker", darker, 0.3, background=background))
         config = saliency.DiscoverConfig(mask_rule="darker", refine_steps=1, samples=8)
         assert len(_refined(make_generator(), config, column, [first])) == starts
+
+
+def test_descriptions_of_options_have_the_valid_values() -> None:
+    schemas = saliency.SynthConfig.model_json_schema()["properties"]
+    assert schemas["mask_rule"]["enum"] == [*MASK_RULES, "direction"]
+    assert "enum" not in saliency.TrainConfig.model_json_schema()["properties"]["encoder"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.utils import make_grid
 
 from data.store.files import check_writable, replacing
@@ -41,9 +42,8 @@ def save_sheet(path: Path | str, rows: Sequence[Tensor], gap: int = 2) -> None:
     black = torch.full_like(rows[0][:1], -1.0)
     full = [torch.cat([row, black.expand(columns - len(row), -1, -1, -1)]) for row in rows]
     pixels = ((torch.cat(full).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    if len(pixels) == 1:  # make_grid leaves a single image without its frame
-        sheet = torch.nn.functional.pad(pixels[0], (gap,) * 4)
-    else:
-        sheet = make_grid(pixels, nrow=columns, padding=gap)
+    sheet = make_grid(pixels, nrow=columns, padding=gap)
+    if len(pixels) == 1:  # torchvision leaves a single image without its frame
+        sheet = F.pad(sheet, (gap, gap, gap, gap))
     with replacing(path) as temporary:
         Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(temporary)

@@ -6,12 +6,13 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-from saliency.cli.shared.options import add_json, report
+from saliency.cli.shared.options import add_json, escaped, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from saliency.cutting.settings import EDGES
+    from saliency.inference.views import QUALITIES
 
     parser.add_argument(
         "video", metavar="VIDEO", help="video; - reads raw RGB24 frames, see --size"
@@ -46,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace PATH if it is there")
     parser.add_argument("--model", metavar="DIR", help="segmenter (default: the one that ships)")
-    parser.add_argument("--quality", choices=("fast", "default", "best"), default="default")
+    parser.add_argument(
+        "--quality",
+        choices=tuple(QUALITIES),
+        default="default",
+        help=f"how thoroughly frames are looked at; {escaped(QUALITIES.explained())}",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_json(parser)
 

@@ -47,3 +47,8 @@ class Choice:
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> Any:
+        """The JSON schema of the field, with the valid values, for descriptions of the options."""
+        described = handler(schema)
+        return described | {"enum": list(self.names())} if self.only else described

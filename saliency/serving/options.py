@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import ImageColor
 from pydantic import Field
 
 from data.config import StageConfig
 from saliency.cutting.settings import CutSettings
+from saliency.foundation.choices import Choice
 from saliency.foundation.errors import UsageError
+from saliency.inference.views import QUALITIES
 
 LONGEST = 2048
 """Characters of a value; of the address of a photo for instance."""
@@ -32,7 +34,7 @@ class RemoveOptions(StageConfig):
         description="Segmenter. The names of rembg's models are taken too, and mean this server's "
         "own; the header X-Model tells which one answered.",
     )
-    quality: Literal["fast", "default", "best"] = Field(
+    quality: Annotated[str, Choice(lambda: QUALITIES)] = Field(
         "default", description="How closely the network looks at the photo."
     )
     edges: Literal["matte", "crisp", "soft"] | None = Field(
