@@ -125,6 +125,23 @@ def test_what_cannot_be_written_or_read_is_said_first(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.mp4", "there.webm"]
 
 
+def test_a_folder_of_the_users_is_never_replaced(
+    clip: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = {"model": tiny_model, "device": "cpu", "edges": "soft", "end": 0.2}
+    out = tmp_path / "frames"
+    assert cut_video(clip, out, **options).frames == 2
+    with pytest.raises(OutputConflictError, match="`overwrite`"):
+        cut_video(clip, out, **options)
+    assert cut_video(clip, out, overwrite=True, **{**options, "end": 0.1}).frames == 1
+    assert [path.name for path in out.iterdir()] == ["000001.png"]
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(OutputConflictError, match="other files"):
+        cut_video(clip, out, overwrite=True, **options)
+    assert sorted(path.name for path in out.iterdir()) == ["000001.png", "mine.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
 def test_times_and_sizes() -> None:
     assert [seconds(text, "start") for text in ("12.5", "1:02", "1:02:03.5")] == [
         Fraction(25, 2), 62, Fraction(7447, 2)

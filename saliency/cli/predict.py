@@ -187,13 +187,12 @@ def _products(arguments: argparse.Namespace, cut: bool) -> tuple[str, ...]:
 
 def _formats(placing: Placing) -> list[Format]:
     """The formats that will be written."""
-    from saliency.foundation.decoding import photo_suffixes
     from saliency.prediction.formats import FORMATS, format_of_file
+    from saliency.prediction.outputs import names_a_file
 
     if placing.kind is not None:
         return [placing.kind]
-    one_file = placing.out.suffix.lower() in photo_suffixes() and not placing.out.is_dir()
-    return [format_of_file(placing.out) if one_file else FORMATS["png"]]
+    return [format_of_file(placing.out) if names_a_file(placing.out) else FORMATS["png"]]
 
 
 def _request(arguments: argparse.Namespace, cut: CutRequest | None) -> Request:

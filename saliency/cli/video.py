@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from fractions import Fraction
 from pathlib import Path
 
 from saliency.cli.shared.options import add_json, escaped, report
@@ -90,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.video,
         arguments.out,
         start=seconds(arguments.start, "start"),
-        end=None if arguments.end is None else Fraction(seconds(arguments.end, "end")),
+        end=None if arguments.end is None else seconds(arguments.end, "end"),
         sound=not arguments.no_sound,
         overwrite=arguments.overwrite,
         progress=True,

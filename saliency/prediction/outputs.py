@@ -122,10 +122,15 @@ def _made_of(mark: Mark, photo: Path, settings: dict[str, Any]) -> bool:
         return False
 
 
+def names_a_file(out: Path) -> bool:
+    """Whether an output is a file's name rather than a folder's."""
+    return out.suffix.lower() in photo_suffixes() and not out.is_dir()
+
+
 def _targets(
     sources: Sequence[Path], found: Found, out: Path, kind: Format | None, suffix: str
 ) -> dict[Path, Path]:
-    if out.suffix.lower() not in photo_suffixes() or out.is_dir():
+    if not names_a_file(out):
         if out.exists() and not out.is_dir():
             raise OutputConflictError(f"`out` {out}: is a file; name a folder")
         ending = suffix + (kind or FORMATS["png"]).suffix

@@ -17,10 +17,9 @@ from saliency.prediction.formats import (
     Format,
     Mark,
     format_of_file,
-    known_suffixes,
     write_image,
 )
-from saliency.prediction.outputs import Plan, plan_outputs, without_results
+from saliency.prediction.outputs import Plan, names_a_file, plan_outputs, without_results
 from saliency.prediction.pipeline import in_threads
 from saliency.prediction.products import Request, make_products
 
@@ -96,7 +95,7 @@ def plan_products(
         UsageError: a file's name although there are several results.
         OutputConflictError: see :func:`saliency.prediction.outputs.plan_outputs`.
     """
-    if len(placing.products) > 1 and placing.out.suffix.lower() in known_suffixes():
+    if len(placing.products) > 1 and names_a_file(placing.out):
         raise UsageError(
             f"`out` {placing.out}: a file's name is for one result; for several, name a folder"
         )

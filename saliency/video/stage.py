@@ -124,7 +124,7 @@ def cut_video(
     check_target(target, cutter.background is not None, overwrite)
     if target.exists() and target.samefile(source):
         raise UsageError(f"`out` {target}: is the video itself; name another place")
-    begin, until = Fraction(start), None if end is None else Fraction(end)
+    begin, until = _exact(start), None if end is None else _exact(end)
     if begin < 0 or (until is not None and until <= begin):
         raise UsageError(f"`end` {end}: must be after `start` {start}")
     with ExitStack() as stack:
@@ -182,6 +182,11 @@ def cut_raw(
             writer.write(cutter(frame.pixels), frame.time)
             count += 1
     return count
+
+
+def _exact(time: float | Fraction) -> Fraction:
+    """The time that is meant: 0.2 as a float lies a little above, behind a frame at 0.2."""
+    return Fraction(time).limit_denominator(1_000_000)
 
 
 def _chained(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ from PIL import Image
 from data.store.files import replacing
 from data.store.locks import temporary_folder
 from saliency.foundation.errors import OutputConflictError, UsageError
-from saliency.video.frames import import_av
+from saliency.video.frames import first_time, import_av
 
 Pixels = NDArray[np.uint8]
+PICTURE = r"\d{6,}\.png"
+"""Names of the pictures in a folder."""
 CLOCK = 1000
 """Ticks a second of the times in the files, which is what WebM has."""
 
@@ -93,6 +95,10 @@ def check_target(out: Path, background: bool, overwrite: bool) -> None:
         )
     if out.exists() and not overwrite:
         raise OutputConflictError(f"`out` {out}: is there already; `overwrite` replaces it")
+    if out.is_dir() and not all(re.fullmatch(PICTURE, path.name) for path in out.iterdir()):
+        raise OutputConflictError(
+            f"`out` {out}: is a folder with other files than a video's pictures; name another"
+        )
 
 
 @contextmanager
@@ -111,10 +117,12 @@ def video_writer(
     if not out.suffix:
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(out.parent) as temporary:
-            yield PictureWriter(temporary)
+            pictures, before = temporary / "new", temporary / "old"
+            pictures.mkdir()
+            yield PictureWriter(pictures)
             if out.exists():
-                shutil.rmtree(out)
-            shutil.copytree(temporary, out)
+                out.rename(before)  # goes with the temporary folder
+            pictures.rename(out)
         return
     av = import_av()
     codec = CODECS[out.suffix.lower()]
@@ -229,8 +237,7 @@ class Sound:
     def _parts(self) -> Iterator[tuple[Fraction, Any]]:
         """Packets or decoded frames of the part that is taken, with their times from its start."""
         av = import_av()
-        video = self._input.streams.video[0]
-        origin = Fraction(video.start_time or 0) * Fraction(video.time_base or 1)
+        origin = first_time(self._input)
         if self.start > 0:
             self._input.seek(int((self.start + origin) * av.time_base), backward=True)
         source = self._input.demux(self._audio) if self.copied else self._input.decode(self._audio)
